@@ -1,0 +1,120 @@
+"""``mwl check``: would it run?  Everything that can be known before `mwl serve` is started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from mwl.cli import options
+from mwl.cli.exits import BAD_CONFIGURATION, DONE, FINDINGS, UNAVAILABLE, exit_code
+from mwl.cli.output import print_json, print_table
+from mwl.errors import BadDocument, MwlError, Unavailable
+
+if TYPE_CHECKING:
+    from mwl.config import Address, Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; *code* is what it alone would end the command with."""
+
+    what: str
+    code: int
+    finding: str
+
+    @property
+    def result(self) -> str:
+        return "failed" if self.code else "ok"
+
+
+@click.command(epilog="Example: mwl check --show --config mwl.yaml")
+@click.option("--show", is_flag=True, help="Print every setting in effect and where it was written.")
+@options.json_option
+@options.config_option
+def check(*, show: bool, as_json: bool) -> None:
+    """Check the configuration, all profiles, the database and the ports.
+
+    Ends with the gravest finding: 78 configuration or profiles, 69 database, 1 a port that is
+    taken (by a running broker, perhaps).
+    """
+    configuration = options.configuration()
+    settings = list(configuration.effective()) if show else []
+    checks = list(_checks(configuration))
+    if as_json:
+        keys = ("key", "value", "origin")
+        shown = {"settings": [dict(zip(keys, each, strict=True)) for each in settings]} if show else {}
+        print_json({**shown, "checks": [asdict(each) for each in checks]})
+    else:
+        if show:
+            print_table(["SETTING", "VALUE", "WRITTEN IN"], settings)
+            click.echo()
+        print_table(["CHECK", "RESULT", ""], [(each.what, each.result, each.finding) for each in checks])
+    if gravest := max(each.code for each in checks):
+        raise click.exceptions.Exit(gravest)
+
+
+def _checks(configuration: Configuration) -> Iterator[Check]:
+    yield Check("configuration", DONE, str(configuration.path or "built-in defaults"))
+    yield from _profiles(configuration)
+    yield _database(configuration.database)
+    for name in ("dicom", "hl7", "web"):
+        yield _port(name, getattr(configuration, name).listen)
+
+
+def _profiles(configuration: Configuration) -> Iterator[Check]:
+    from mwl.broker import bind
+    from mwl.broker.tls import server_context
+
+    try:
+        bound = bind(configuration)
+        yield Check("profiles", DONE, f"devices: {len(bound.devices)}, systems: {len(bound.systems)}")
+    except BadDocument as error:
+        yield from (Check("profiles", BAD_CONFIGURATION, str(problem)) for problem in error.problems)
+    for section in ("dicom", "hl7"):
+        try:
+            if server_context(configuration, section):
+                yield Check(f"{section}.tls", DONE, "certificate and key fit")
+        except BadDocument as error:
+            yield from (Check(f"{section}.tls", BAD_CONFIGURATION, str(each)) for each in error.problems)
+
+
+def _database(url: str) -> Check:
+    from mwl.config import without_password
+    from mwl.store import engine as engines
+    from mwl.store import migrations
+
+    shown = without_password(url)
+    try:
+        engine = engines.create(url)
+        file = engines.file_of(engine)
+        if file is not None and not file.exists():
+            able = os.access(file.parent, os.W_OK)
+            return Check(
+                "database", DONE if able else UNAVAILABLE, f"{file} {'will' if able else 'cannot'} be made"
+            )
+        found = migrations.current(engine)
+        if found == migrations.HEAD:
+            return Check("database", DONE, f"{shown} has schema {found}")
+        with contextlib.suppress(Unavailable):  # older is no fault; only newer is
+            migrations.require_current(engine)
+        return Check("database", DONE, f"{shown} will be brought to schema {migrations.HEAD}")
+    except MwlError as error:
+        return Check("database", exit_code(error), f"{shown}: {error}")
+
+
+def _port(name: str, listen: Address) -> Check:
+    """Bind the address for a moment, as the broker would."""
+    try:
+        family, kind, proto, _, at = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, proto) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(at)
+    except OSError as error:
+        return Check(f"{name}.listen", FINDINGS, f"{listen}: {error.strerror}")
+    return Check(f"{name}.listen", DONE, f"{listen} is free")

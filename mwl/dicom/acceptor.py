@@ -1,0 +1,183 @@
+"""The DICOM acceptor: listens, counts and limits associations, drains them.
+
+What an association says is `association`'s affair; who may have one is the broker's (`admit`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from mwl import logs, metrics
+from mwl.dicom.association import Association, Limits, Timeouts
+from mwl.dicom.pdu import KIBIBYTE
+from mwl.dicom.service import AssociationFacts, Rejection, Service
+from mwl.dicom.tls import Handshake
+from mwl.dicom.upper_layer import Ending
+
+logger = logging.getLogger(__name__)
+
+LOCAL_LIMIT_EXCEEDED = Rejection(2, 3, 2)  # E-04
+
+_BACKLOG = 512  # connections; devices come back all at once after a network failure
+# Bytes in the kernel.  Left to itself it takes megabytes: thousands of responses that a C-CANCEL comes
+# too late for (A-60).  This is enough for 100 MB/s over a network with a round trip of 1 ms.
+_SEND_BUFFER = 128 * KIBIBYTE
+_CLOSING = 10.0  # seconds for transports that were told to close
+_CONNECTIONS_PER_ASSOCIATION = 2  # room for those still asking, being rejected or closing
+
+Connection: TypeAlias = Association | Handshake
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the acceptor listens, and its bounds; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 11112
+    tls: ssl.SSLContext | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    limits: Limits = field(default_factory=Limits)
+
+
+class Acceptor:
+    """Accepts associations and has their requests answered by services."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        admit: Callable[[AssociationFacts], Rejection | None],
+        services: Mapping[str, Service],
+        *,
+        prefer: Callable[[AssociationFacts], Sequence[str] | None] | None = None,
+        on_rejected: Callable[[AssociationFacts, Rejection], None] | None = None,
+    ) -> None:
+        """*services* is by SOP class.
+
+        *admit* decides who may associate.  *prefer* names the transfer syntaxes for a device, the
+        best first; without it the device's own order decides.  *on_rejected* hears of refusals.
+        """
+        self.timeouts = settings.timeouts
+        self.limits = settings.limits
+        self.services = services
+        self._settings = settings
+        self._admit = admit
+        self._prefer = prefer
+        self._on_rejected = on_rejected
+        self._server: asyncio.Server | None = None
+        self._connections: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._count = 0  # of connections so far
+        self._established = 0  # associations now
+        self._crowded = False
+        self._stopping = False
+        self._empty = asyncio.Event()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the acceptor listens; known once it has started."""
+        if self._server is None or not self._server.sockets:
+            raise RuntimeError("the acceptor does not listen")
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return str(host), int(port)
+
+    async def start(self) -> None:
+        """Listen; raise `OSError` where that cannot be."""
+        self._stopping = False
+        self._server = await asyncio.get_running_loop().create_server(
+            self._protocol, self._settings.host, self._settings.port, backlog=_BACKLOG
+        )
+        for listening in self._server.sockets:  # connections inherit it
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+
+    async def stop(self, drain: float = 30.0) -> None:
+        """Accept no more, let running operations finish for *drain* seconds, then end everything."""
+        self._stopping = True
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self._connections):
+            connection.drain()
+        await self._emptied(drain)
+        for connection in tuple(self._connections):
+            connection.shut("shutting down")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._emptied(_CLOSING)
+        self._server = None
+
+    async def _emptied(self, seconds: float) -> None:
+        if self._connections:
+            self._empty.clear()
+            try:
+                await asyncio.wait_for(self._empty.wait(), seconds)
+            except TimeoutError:
+                pass
+
+    def _protocol(self) -> asyncio.Protocol:
+        if self._settings.tls is None:
+            return Association(self)
+        return Handshake(self, self._settings.tls, self.timeouts.tls_handshake, lambda: Association(self))
+
+    # What associations and handshakes ask of their host.
+
+    def opened(self, connection: Connection) -> int | None:
+        """Register a connection; return its number, or None when there are too many."""
+        most = self.limits.associations * _CONNECTIONS_PER_ASSOCIATION
+        if self._stopping or len(self._connections) >= most:
+            self._note_crowd()
+            return None
+        self._crowded = False
+        self._connections.add(connection)
+        self._count += 1
+        return self._count
+
+    def _note_crowd(self) -> None:
+        if not self._crowded and not self._stopping:  # once: a flood of lines helps nobody
+            self._crowded = True
+            logs.event(logger, logging.WARNING, "too many connections", open=len(self._connections))
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def judge(self, facts: AssociationFacts) -> Rejection | None:
+        """Return why the association is refused, or None."""
+        if rejection := self._admit(facts):
+            return rejection
+        return LOCAL_LIMIT_EXCEEDED if self._established >= self.limits.associations else None
+
+    def preference(self, facts: AssociationFacts) -> Sequence[str] | None:
+        """Return the transfer syntaxes to choose from, the best first, or None to follow the peer."""
+        return self._prefer(facts) if self._prefer else None
+
+    def rejected(self, facts: AssociationFacts, rejection: Rejection) -> None:
+        """Pass a refusal on."""
+        if self._on_rejected is not None:
+            self._on_rejected(facts, rejection)
+
+    def established(self) -> None:
+        """Count a new association."""
+        self._established += 1
+        metrics.associations_open.inc()
+
+    def ended(self, how: Ending, *, established: bool) -> None:
+        """Count the end of an association, or of the attempt at one."""
+        metrics.associations_total.labels(how.value).inc()
+        if established:
+            self._established -= 1
+            metrics.associations_open.dec()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run *work* as a task that `stop` waits for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,151 @@
+"""The requestor's side: what the broker and its tools ask of other DICOM applications.
+
+pynetdicom does the work.  It is blocking and threaded, so callers on the event loop go through
+`asyncio.to_thread`; every association has time-outs and is released or aborted before the call returns.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.dsutils import decode, encode
+from pynetdicom.events import EVT_PDU_RECV, Event
+from pynetdicom.pdu import A_ASSOCIATE_RJ
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    ModalityPerformedProcedureStep,
+    ModalityWorklistInformationFind,
+    Verification,
+)
+
+from mwl.dicom.encoding import decode_dataset, encode_dataset
+from mwl.errors import MwlError, Unavailable
+from mwl.mapping.charset import CharacterSet, parse_terms
+from mwl.model import Document, values
+
+IMPLICIT_LE = "1.2.840.10008.1.2"
+EXPLICIT_LE = "1.2.840.10008.1.2.1"
+_PENDING = frozenset({0xFF00, 0xFF01})
+_ASCII = parse_terms("ISO_IR 6")
+
+logger = logging.getLogger(__name__)
+
+
+class Failed(MwlError):
+    """The peer answered with a failure status; *status* is its DIMSE status."""
+
+    def __init__(self, operation: str, status: int, comment: str = "") -> None:
+        super().__init__(f"{operation} was answered with {status:04X}" + (f": {comment}" if comment else ""))
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where an application entity is, and how it is called; *timeout* is in seconds."""
+
+    host: str
+    port: int
+    called_ae: str
+    calling_ae: str = "MWL"
+    timeout: float = 10.0
+    transfer_syntaxes: Sequence[str] = (EXPLICIT_LE, IMPLICIT_LE)
+
+
+@contextmanager
+def associated(peer: Peer, *sop_classes: str) -> Iterator[Association]:
+    """Associate with *peer* for the given SOP classes; release at the end, abort on an error."""
+    entity = AE(ae_title=peer.calling_ae)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = peer.timeout
+    entity.connection_timeout = peer.timeout
+    for sop_class in sop_classes:
+        entity.add_requested_context(sop_class, list(peer.transfer_syntaxes))
+    rejections: list[A_ASSOCIATE_RJ] = []
+    association = entity.associate(
+        peer.host, peer.port, ae_title=peer.called_ae, evt_handlers=[(EVT_PDU_RECV, _note, [rejections])]
+    )
+    if not association.is_established:
+        raise Unavailable(_why(association, peer, rejections))
+    try:
+        yield association
+    except BaseException:
+        association.abort()
+        raise
+    association.release()
+
+
+def echo(peer: Peer) -> None:
+    """Verify that *peer* answers C-ECHO; raise `Unavailable` or `Failed`."""
+    with associated(peer, Verification) as association:
+        _expect("C-ECHO", association.send_c_echo())
+
+
+def find(peer: Peer, keys: Document) -> list[Document]:
+    """Return the worklist items *peer* answers to the identifier *keys*."""
+    with associated(peer, ModalityWorklistInformationFind) as association:
+        found: list[Document] = []
+        status = Dataset()
+        for status, identifier in association.send_c_find(_data_set(keys), ModalityWorklistInformationFind):
+            if status.get("Status") in _PENDING and identifier is not None:
+                found.append(_document(identifier))
+        _expect("C-FIND", status)
+        return found
+
+
+def create_performed(peer: Peer, uid: str, attributes: Document) -> None:
+    """Tell *peer* by N-CREATE that a performed step began."""
+    with associated(peer, ModalityPerformedProcedureStep) as association:
+        status, _ = association.send_n_create(_data_set(attributes), ModalityPerformedProcedureStep, uid)
+        _expect("N-CREATE", status)
+
+
+def set_performed(peer: Peer, uid: str, modifications: Document) -> None:
+    """Tell *peer* by N-SET what became of a performed step."""
+    with associated(peer, ModalityPerformedProcedureStep) as association:
+        status, _ = association.send_n_set(_data_set(modifications), ModalityPerformedProcedureStep, uid)
+        _expect("N-SET", status)
+
+
+def _expect(operation: str, status: Dataset) -> None:
+    if "Status" not in status:
+        raise Unavailable(f"{operation} was not answered")
+    if status.Status != 0x0000:
+        raise Failed(operation, int(status.Status), str(status.get("ErrorComment", "")))
+
+
+def _note(received: Event, rejections: list[A_ASSOCIATE_RJ]) -> None:
+    """Keep a rejection: pynetdicom forgets one whose connection is closed before it looks."""
+    if isinstance(received.pdu, A_ASSOCIATE_RJ):
+        rejections.append(received.pdu)
+
+
+def _why(association: Association, peer: Peer, rejections: Sequence[A_ASSOCIATE_RJ]) -> str:
+    where = f"{peer.called_ae} at {peer.host}:{peer.port}"
+    if rejections:
+        return f"{where} rejected the association of {peer.calling_ae}: {rejections[0].reason_str}"
+    if association.is_aborted:
+        return f"{where} cannot be reached, or aborted the association"
+    return f"{where} accepted no presentation context"
+
+
+# pynetdicom takes and gives pydicom data sets; bytes in between keep one definition of a Document.
+def _data_set(document: Document) -> Dataset:
+    raw = encode_dataset(document, IMPLICIT_LE, _charset(document))
+    return decode(BytesIO(raw), is_implicit_vr=True, is_little_endian=True)
+
+
+def _document(data_set: Dataset) -> Document:
+    raw = encode(data_set, is_implicit_vr=True, is_little_endian=True)
+    if raw is None:
+        raise MwlError("the answer cannot be read")
+    return decode_dataset(raw, IMPLICIT_LE)
+
+
+def _charset(document: Document) -> CharacterSet:
+    terms = [str(term) for term in values(document, "00080005")]
+    return parse_terms(terms) if terms else _ASCII

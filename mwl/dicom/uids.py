@@ -1,0 +1,18 @@
+"""UIDs (PS3.5 chapter 9)."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+
+
+def is_uid(text: str) -> bool:
+    """Tell whether *text* has the form of a UID (PS3.5 9.1): no leading zeros, 64 characters."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+def new_uid() -> str:
+    """Return a new UID derived from a random UUID (PS3.5 B.2)."""
+    return f"2.25.{uuid.uuid4().int}"

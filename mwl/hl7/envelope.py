@@ -1,0 +1,107 @@
+"""A raw message before anything is done because of it: who sends it, and what it asks for.
+
+No store, no clock: what is refused here was never begun.  The first line is read alone and leniently,
+because even a message that cannot be understood is answered to its sender, under its own number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from mwl.errors import Finding, Location, NotUnderstood, Unacceptable
+from mwl.hl7.ack import CONDITIONS
+from mwl.hl7.header import Header, read_header
+from mwl.hl7.message import parse
+from mwl.hl7.text import decode
+from mwl.mapping.facts import SiteFacts
+from mwl.mapping.system import SystemProfile
+from mwl.model import OrderMessage
+
+ANYONE: Final = "*"
+
+_ACKNOWLEDGEMENTS = frozenset({"ACK", "ORR", "ORI", "ORG", "ORL", "RRE", "MCF"})
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A configured system: how its messages are known, and the profile that reads them."""
+
+    name: str
+    profile: SystemProfile
+    application: str = ANYONE  # MSH-3
+    facility: str = ANYONE  # MSH-4
+
+
+def sender(systems: Iterable[System], application: str, facility: str) -> System | None:
+    """Return the system that says most about this sender; one that names the application says more."""
+    fitting = [
+        each
+        for each in systems
+        if each.application in (ANYONE, application) and each.facility in (ANYONE, facility)
+    ]
+    return max(fitting, key=lambda each: (each.application != ANYONE, each.facility != ANYONE), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message as it arrived, and what its first line says."""
+
+    raw: bytes
+    peer: str
+    site: SiteFacts
+    header: Header
+    system: System | None  # None: nobody configured sends so
+    refusal: NotUnderstood | None = None  # the first line is no header
+
+    @classmethod
+    def open(cls, raw: bytes, peer: str, systems: Iterable[System], site: SiteFacts) -> Envelope:
+        """Read the first line of *raw*; never raises."""
+        first = re.split(rb"[\r\n]", raw.lstrip(), maxsplit=1)[0]
+        decoded = decode(first, site.charset or "")
+        try:
+            header = read_header(decoded.text, decoded.codec)
+        except NotUnderstood as refusal:
+            return cls(raw, peer, site, Header(), None, refusal)
+        return cls(raw, peer, site, header, sender(systems, header.application, header.facility))
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether it is an acknowledgement: that is never acknowledged, two would do so for ever (D-16)."""
+        separator = self.header.delimiters.field.encode(self.header.codec, "replace")
+        msa = re.search(rb"[\r\n]MSA" + re.escape(separator), self.raw)
+        return self.header.message_type in _ACKNOWLEDGEMENTS or msa is not None
+
+    def understand(self, processing: Collection[str]) -> OrderMessage | None:
+        """Return what the message asks for, None where the profile ignores its kind.
+
+        *processing* are the processing IDs that are taken (D-20).  Raises `NotUnderstood` and
+        `Unacceptable`.  MSH-12 refuses nothing: a later version reads the same (C-04).
+        """
+        if self.refusal:
+            raise self.refusal
+        header, system = self.header, self.system
+        header.require_message()
+        if system is None:
+            raise Unacceptable([Finding(Location("MSH", 1, 3), 103, "this sender is not configured")])
+        if header.processing_id and header.processing_id not in processing:
+            raise NotUnderstood([Finding(Location("MSH", 1, 11), 202, "this processing ID is not taken")])
+        kind = system.profile.kind(header.kind)
+        if kind is None:
+            code = system.profile.refusal_code(header.kind)
+            raise NotUnderstood([Finding(Location("MSH", 1, 9), code, CONDITIONS[code].lower())])
+        return None if kind == "ignore" else self._read(system)
+
+    def _read(self, system: System) -> OrderMessage:
+        profile = system.profile
+        default = profile.default_charset or self.site.charset or ""
+        decoded = decode(self.raw, default, aliases=profile.aliases)
+        if not decoded.readable:
+            raise Unacceptable(decoded.findings)
+        message = parse(decoded.text, decoded.codec)
+        sent_at = message.header.sent_at(self.site.timezone)
+        order = profile.read_order(message, system.name, self.site, sent_at)
+        return dataclasses.replace(order, findings=(*decoded.findings, *order.findings))

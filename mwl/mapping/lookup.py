@@ -1,0 +1,114 @@
+"""Tables that turn a sender's words into DICOM's: written in a profile, or in a CSV file beside it.
+
+A CSV file has a header; its first column is what is looked up, the second what stands for it, further
+ones are for the reader.  Letter case and outer blanks of what is looked up do not count.  A ``*`` in a
+key stands for any text; rows without one are asked first, the others in the order they are written.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from mwl.errors import BadDocument, Problem
+
+Row: TypeAlias = tuple[str, str]
+
+_MAX_BYTES = 16 << 20  # a procedure catalogue of 100,000 rows has 5 MiB
+
+
+class Table:
+    """What stands for which text."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        """*rows* are (key, value); of equal keys the first counts."""
+        self._exact: dict[str, str] = {}
+        self._patterns: list[tuple[re.Pattern[str], str]] = []
+        for key, value in rows:
+            folded = _fold(key)
+            if "*" in folded:
+                pattern = ".*".join(map(re.escape, folded.split("*")))
+                self._patterns.append((re.compile(pattern, re.DOTALL), value))
+            else:
+                self._exact.setdefault(folded, value)
+
+    def get(self, text: str) -> str | None:
+        """Return what stands for *text*, None where no row fits."""
+        folded = _fold(text)
+        found = self._exact.get(folded)
+        if found is None and self._patterns:
+            found = next((value for pattern, value in self._patterns if pattern.fullmatch(folded)), None)
+        return found
+
+
+def _fold(text: str) -> str:
+    return text.strip().casefold()
+
+
+class TableFiles:
+    """The CSV files under the ``tables`` of some folders, the nearest first; read when asked for."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._paths: dict[str, Path] = {}
+        for folder in folders:
+            for path in sorted((folder / "tables").glob("*.csv")):
+                self._paths.setdefault(path.stem, path)
+        self._read: dict[str, tuple[Row, ...]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The tables there are."""
+        return sorted(self._paths)
+
+    def rows(self, name: str) -> tuple[Row, ...]:
+        """Return a table's rows; raise `KeyError` for an unknown one, `BadDocument` for a wrong file."""
+        if name not in self._read:
+            self._read[name] = read_csv(self._paths[name])
+        return self._read[name]
+
+
+def read_csv(path: Path) -> tuple[Row, ...]:
+    """Return the first two columns of a CSV file below its header; raise `BadDocument` with every mistake."""
+    name = str(path)
+    try:
+        raw = path.read_bytes()
+        if len(raw) > _MAX_BYTES:
+            raise BadDocument([Problem(name, 1, 1, "is larger than 16 MiB")])
+        lines = raw.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise BadDocument([Problem(name, 1, 1, f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise BadDocument([Problem(name, line, 1, "is not UTF-8")]) from None
+    problems: list[Problem] = []
+    rows = tuple(_rows(name, lines, problems))
+    if problems:
+        raise BadDocument(problems)
+    return rows
+
+
+def _rows(name: str, lines: Sequence[str], problems: list[Problem]) -> Iterator[Row]:
+    reader = csv.reader(lines, strict=True)
+    seen: dict[str, int] = {}
+    try:
+        header = next(reader, [])
+        if len(header) < 2:
+            problems.append(Problem(name, 1, 1, "the first line names the columns, two at least"))
+            return
+        for cells in reader:
+            if not any(cells):
+                continue
+            line = reader.line_num
+            if len(cells) < 2:
+                problems.append(Problem(name, line, 1, "this row has one column: the value is missing"))
+                continue
+            key = _fold(cells[0])
+            if key in seen:
+                problems.append(Problem(name, line, 1, f"{cells[0]!r} stands already in line {seen[key]}"))
+            seen.setdefault(key, line)
+            yield cells[0], cells[1].strip()
+    except csv.Error as error:
+        problems.append(Problem(name, reader.line_num, 1, f"is not CSV: {error}"))

@@ -1,0 +1,49 @@
+"""What a lint says, and the attributes that plain operations must leave alone (7.8).
+
+An identity that is changed on the way out comes back in MPPS and in images, so only reversible codecs
+touch it (R2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mwl.mapping import paths
+
+IDENTITY = frozenset(
+    paths.tag(name)
+    for name in (
+        "PatientID",
+        "AccessionNumber",
+        "RequestedProcedureID",
+        "ScheduledProcedureStepID",
+        "ScheduledStationAETitle",
+        "StudyInstanceUID",
+    )
+)
+
+SHORT_IDENTITY = frozenset(
+    paths.tag(name) for name in ("AccessionNumber", "RequestedProcedureID", "ScheduledProcedureStepID")
+)
+"""The identities of VR SH, which holds 16 characters."""
+
+NEVER_INVENTED = frozenset(paths.tag(name) for name in ("PatientName", "PatientBirthDate", "PatientSex"))
+"""Absent stays absent: a constant here misinforms whoever reads it (12.3 b)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """Something about a written operation that a schema cannot say, by the reference's number."""
+
+    code: str
+    message: str
+    keys: tuple[str | int, ...] = ()  # from the operation's own place
+    warning: bool = False
+
+
+def identity_lint(text: str, keys: tuple[str | int, ...]) -> Iterator[Lint]:
+    """Refuse an edit of an identity: it would come back in MPPS and images (R2)."""
+    if paths.parse_path(text)[-1] in IDENTITY:
+        message = f"{text} is an identity, which comes back in MPPS and images: only a codec may change it"
+        yield Lint("L2", message, keys)

@@ -1,0 +1,92 @@
+"""HL7 time stamps: ``YYYY[MM[DD[HH[MM[SS[.S+]]]]]][+/-ZZZZ]`` (D-28).
+
+A stamp without an offset is site time, unless the profile lets MSH-7 speak for the whole message
+(F-T02).  A stamp with one is converted to the site's wall clock, which is what devices ask for.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_STAMP: Final = re.compile(
+    r"(?P<year>\d{4})(?:(?P<month>\d\d)(?:(?P<day>\d\d)"
+    r"(?:(?P<hour>\d\d)(?:(?P<minute>\d\d)(?:(?P<second>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?)?)?)?)?"
+    r"(?P<offset>[+-]\d{4})?",
+    re.ASCII,
+)
+_DATE_DIGITS = 8
+
+
+class BadStamp(ValueError):
+    """A text that is no time stamp, or no real moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A moment on the site's wall clock; *time* is empty where the stamp ends with the day."""
+
+    date: str  # YYYYMMDD
+    time: str  # HHMMSS or HHMMSS.F
+
+
+def read_stamp(text: str, zone: dt.tzinfo, default: dt.tzinfo | None = None) -> Stamp:
+    """Return *text* on the wall clock of *zone*; *default* is the offset of stamps that state none.
+
+    Raises `BadStamp`, also for a stamp less precise than a day.  Local times that a change of the
+    clock skips or repeats are taken as they are written (F-T03, F-T10).
+    """
+    match = _STAMP.fullmatch(text)
+    if match is None or not match["day"]:
+        raise BadStamp("is not a time stamp of at least YYYYMMDD")
+    numbers = [int(match[name] or 0) for name in ("year", "month", "day", "hour", "minute", "second")]
+    try:
+        moment = dt.datetime(*numbers)  # type: ignore[arg-type] # noqa: DTZ001  the wall clock, as written
+    except ValueError:
+        raise BadStamp("is not a real date and time") from None
+    if not match["hour"]:
+        return Stamp(f"{moment:%Y%m%d}".zfill(_DATE_DIGITS), "")
+    offset = default if match["offset"] is None else read_offset(match["offset"])
+    if offset is not None:
+        moment = _converted(moment, offset, zone)
+    fraction = f".{match['fraction'][:6]}" if match["fraction"] else ""  # TM: six digits at most
+    return Stamp(f"{moment:%Y%m%d}".zfill(_DATE_DIGITS), f"{moment:%H%M%S}{fraction}")
+
+
+def _converted(moment: dt.datetime, offset: dt.tzinfo, zone: dt.tzinfo) -> dt.datetime:
+    try:
+        return moment.replace(tzinfo=offset).astimezone(zone)
+    except OverflowError:  # the first or the last day of the calendar
+        raise BadStamp("is not a real date and time") from None
+
+
+def read_offset(text: str) -> dt.tzinfo:
+    """Return ``+HHMM`` as a zone; raise `BadStamp` for an impossible one."""
+    hours, minutes = int(text[1:3]), int(text[3:5])
+    if hours > 14 or minutes > 59:  # the widest in use are -1200 and +1400
+        raise BadStamp("has an impossible offset")
+    delta = dt.timedelta(hours=hours, minutes=minutes)
+    return dt.timezone(-delta if text[0] == "-" else delta)
+
+
+def stamp_offset(text: str) -> dt.tzinfo | None:
+    """Return the offset a stamp states, None where it states none or is no stamp."""
+    match = _STAMP.fullmatch(text)
+    try:
+        return read_offset(match["offset"]) if match and match["offset"] else None
+    except BadStamp:
+        return None
+
+
+def read_day(text: str) -> str:
+    """Return the day a stamp begins with, as written; "" where there is no whole, real day (F-H35)."""
+    match = _STAMP.fullmatch(text)
+    if match is None or not match["day"]:
+        return ""
+    try:
+        dt.date(int(match["year"]), int(match["month"]), int(match["day"]))
+    except ValueError:
+        return ""
+    return text[:_DATE_DIGITS]

@@ -1,0 +1,32 @@
+"""The figures `/metrics` shows: labels are bounded (AE titles, systems), and never a patient."""
+
+from __future__ import annotations
+
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+messages_received = Counter("mwl_hl7_messages_total", "HL7 messages received", ["system", "outcome"])
+message_seconds = Histogram("mwl_hl7_message_seconds", "From frame to acknowledgement", buckets=_SECONDS)
+associations_open = Gauge("mwl_dicom_associations_open", "DICOM associations open now")
+associations_total = Counter("mwl_dicom_associations_total", "DICOM associations by outcome", ["outcome"])
+queries_total = Counter(
+    "mwl_worklist_queries_total", "Worklist queries by device and final status", ["device", "status"]
+)
+query_seconds = Histogram("mwl_worklist_query_seconds", "From C-FIND-RQ to final response", buckets=_SECONDS)
+query_items = Counter("mwl_worklist_items_total", "Worklist items sent", ["device"])
+items_left_out = Counter("mwl_worklist_items_left_out_total", "Items that could not be sent", ["device"])
+performed_total = Counter(
+    "mwl_performed_requests_total", "MPPS requests by operation and status", ["operation", "status"]
+)
+commit_seconds = Histogram("mwl_store_commit_seconds", "Time of one group commit", buckets=_SECONDS)
+commit_size = Histogram(
+    "mwl_store_commit_changes", "Changes that shared one commit", buckets=(1, 2, 4, 8, 16, 32, 64)
+)
+outbox_waiting = Gauge("mwl_outbox_waiting", "Outbox rows not yet delivered", ["destination"])
+outbox_sent = Counter("mwl_outbox_sent_total", "Outbox deliveries by outcome", ["destination", "outcome"])
+
+
+def exposition() -> tuple[bytes, str]:
+    """Return all figures in Prometheus' text format, and its media type."""
+    return generate_latest(), CONTENT_TYPE_LATEST

@@ -1,0 +1,130 @@
+"""The canonical worklist item, in DICOM's own terms.
+
+A level (patient, requested procedure with its imaging service request, scheduled step) is one
+*document* in the DICOM JSON model (PS3.18 Annex F), always Unicode.  Tags are eight upper-case
+hexadecimal digits.  Values of DS and IS are strings: the written form is kept.  An element without
+"Value" is empty; an absent element is absent, and nothing here invents one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from mwl.errors import Finding
+
+Element: TypeAlias = dict[str, Any]
+Document: TypeAlias = dict[str, Element]
+
+STEP_SEQUENCE = "00400100"
+"""Scheduled Procedure Step Sequence: its one item is the step's document."""
+
+
+class Level(StrEnum):
+    """The three levels of a worklist item."""
+
+    PATIENT = "patient"
+    PROCEDURE = "procedure"
+    STEP = "step"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRef:
+    """A stored step and the revision of each of its levels: what a cached response is keyed by."""
+
+    key: int
+    patient_revision: int
+    procedure_revision: int
+    step_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistItem:
+    """One scheduled step with the levels above it, as stored."""
+
+    ref: StepRef
+    patient: Document
+    procedure: Document
+    step: Document  # holds (0040,0020) with the current state
+    system: str  # the configured system that ordered it
+
+    def merged(self) -> Document:
+        """Return the item as one data set: patient and procedure at the root, the step in its sequence."""
+        return {**self.patient, **self.procedure, STEP_SEQUENCE: {"vr": "SQ", "Value": [self.step]}}
+
+
+class OrderAction(StrEnum):
+    """What an order asks for, whatever its message called it (C.4)."""
+
+    CREATE = "create"  # a known order is updated: sending twice makes nothing twice
+    UPDATE = "update"
+    CANCEL = "cancel"
+    DISCONTINUE = "discontinue"
+    ARRIVE = "arrive"
+    COMPLETE = "complete"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureChange:
+    """One requested procedure of an order message.
+
+    The documents hold what the message holds: an absent attribute keeps its stored value, an
+    element without "Value" empties it (D-25).  The identity is read from the documents: placer
+    (0040,2016) with (0040,0026), filler (0040,2017) with (0040,0027), accession (0008,0050) with
+    (0008,0051), (0040,1001), (0020,000D).
+    """
+
+    action: OrderAction
+    procedure: Document
+    steps: tuple[Document, ...]
+    # Tags whose values the profile put in place of what the message does not hold: they fill a gap
+    # in what is stored, and say nothing about which order is meant.
+    assumed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class OrderMessage:
+    """An order message as the system profile read it; applied whole or not at all."""
+
+    system: str
+    patient: Document
+    procedures: tuple[ProcedureChange, ...]
+    sent_at: dt.datetime | None = None  # MSH-7, aware
+    findings: tuple[Finding, ...] = field(default=())  # warnings: what was cut, converted, assumed
+
+
+def values(document: Mapping[str, Element], tag: str) -> list[Any]:
+    """Return the values of *tag*; an absent or empty element has none."""
+    element = document.get(tag)
+    return [] if element is None else list(element.get("Value", ()))
+
+
+def text(document: Mapping[str, Element], tag: str) -> str:
+    """Return the first value of *tag* as text, "" where there is none; a name in its one-line form."""
+    found = values(document, tag)
+    if not found or found[0] is None:
+        return ""
+    return person_name(found[0]) if isinstance(found[0], dict) else str(found[0])
+
+
+def person_name(value: Mapping[str, str]) -> str:
+    """Return a JSON-model person name in the form ``alphabetic=ideographic=phonetic``."""
+    groups = [value.get(g, "") for g in ("Alphabetic", "Ideographic", "Phonetic")]
+    return "=".join(groups).rstrip("=")
+
+
+def name_value(text_form: str) -> dict[str, str]:
+    """Return ``alphabetic=ideographic=phonetic`` as a JSON-model person name, without empty groups."""
+    groups = zip(("Alphabetic", "Ideographic", "Phonetic"), text_form.split("="), strict=False)
+    return {group: part for group, part in groups if part}
+
+
+def items(document: Mapping[str, Element], tag: str) -> Iterator[Document]:
+    """Yield the items of the sequence *tag*."""
+    for item in values(document, tag):
+        if isinstance(item, dict):
+            yield item

@@ -1,0 +1,148 @@
+"""What a worklist query asks, once it is understood: criteria on canonical items.
+
+The same `Criterion` serves a device's matching key (PS3.4 C.2.2.2) and a profile's filter.  The
+store turns criteria on promoted columns into SQL; `holds` decides the others, and is the oracle
+that the SQL is tested against.  Nothing here reads bytes or knows a database.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from mwl.model import STEP_SEQUENCE, Document, WorklistItem, values
+
+Path: TypeAlias = tuple[str, ...]
+"""Tags from the root of the response: ("00100020",) or (STEP_SEQUENCE, "00080060")."""
+
+START_DATE = (STEP_SEQUENCE, "00400002")
+START_TIME = (STEP_SEQUENCE, "00400003")
+
+
+class Op(StrEnum):
+    """How a criterion decides."""
+
+    IN = "in"  # any stored value equals any of values (padding ignored)
+    WILDCARD = "wildcard"  # any stored value matches any of the patterns with * and ?
+    NAME = "name"  # person name patterns, group by group, case folded (A-23 to A-25)
+    RANGE = "range"  # values = (low, high), inclusive, "" is open; DA as YYYYMMDD, TM as HHMMSS.FFFFFF
+    SPAN = "span"  # on START_DATE: date and time combined (A-40), YYYYMMDDHHMMSS.FFFFFF
+    PRESENT = "present"  # has a non-empty value
+    ITEM = "item"  # one item of the sequence satisfies all of *within* (A-43)
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One condition on an item.  *origin* names who set it ("key", or file:line) for `explain`."""
+
+    path: Path
+    op: Op
+    values: tuple[str, ...] = ()
+    negate: bool = False
+    within: tuple[Criterion, ...] = ()
+    origin: str = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistQuery:
+    """Criteria that must all hold; results are ordered by start, then key (A-47)."""
+
+    criteria: tuple[Criterion, ...] = ()
+    limit: int | None = None  # how many references at most, plus one that tells of overflow
+    nearest: str | None = None  # with *limit*: keep the nearest to this instant, YYYYMMDDHHMMSS
+
+
+def fold(text: str) -> str:
+    """Return *text* as names are compared: compatibility forms unified, case folded, width ignored."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def name_groups(text: str) -> tuple[str, ...]:
+    """Return the folded component groups of a person name, each without its empty tail (A-24)."""
+    return tuple(fold(group).strip().rstrip("^ ") for group in text.split("="))
+
+
+@lru_cache(maxsize=4096)
+def pattern(wildcard: str) -> re.Pattern[str]:
+    """Return ``*`` and ``?`` as a regular expression; everything else is literal (A-27)."""
+    first, *rest = (
+        "".join("." if c == "?" else re.escape(c) for c in part) for part in _STARS.split(wildcard)
+    )
+    if not rest:
+        return re.compile(first, re.DOTALL)
+    # Atomic groups: a peer's "*a*a*a*a*b" must not try every way to share out a long value.
+    inner = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    return re.compile(f"{first}{inner}.*{rest[-1]}", re.DOTALL)
+
+
+_STARS = re.compile(r"\*+")
+
+
+def normal_time(value: str) -> str:
+    """Return a TM value as HHMMSS.FFFFFF (its start), so that times compare as text (A-34)."""
+    digits, _, fraction = value.replace(":", "").strip().partition(".")
+    return f"{digits.ljust(6, '0')}.{fraction.ljust(6, '0')[:6]}"
+
+
+def holds(criterion: Criterion, item: WorklistItem) -> bool:
+    """Tell whether *item* satisfies *criterion*."""
+    return _holds(criterion, item.merged())
+
+
+def _holds(criterion: Criterion, document: Document) -> bool:
+    *sequences, tag = criterion.path
+    scopes: list[Document] = [document]
+    for sequence in sequences:
+        scopes = [inner for scope in scopes for inner in values(scope, sequence) if isinstance(inner, dict)]
+    return any(_decide(criterion, scope, tag) for scope in scopes) != criterion.negate
+
+
+def _decide(criterion: Criterion, scope: Document, tag: str) -> bool:
+    found = [value for value in values(scope, tag) if value not in (None, "")]
+    match criterion.op:
+        case Op.PRESENT:
+            return bool(found)
+        case Op.IN:
+            wanted = {value.strip() for value in criterion.values}
+            return any(_plain(value) in wanted for value in found)
+        case Op.WILDCARD:
+            return any(pattern(p).fullmatch(_plain(value)) for value in found for p in criterion.values)
+        case Op.NAME:
+            return any(name_matches(p, _plain(value)) for value in found for p in criterion.values)
+        case Op.RANGE:
+            times = scope[tag]["vr"] == "TM" if found else False
+            return any(
+                _between(normal_time(_plain(v)) if times else _plain(v), criterion.values) for v in found
+            )
+        case Op.SPAN:
+            clock = values(scope, START_TIME[-1])
+            start = f"{_plain(found[0])}{normal_time(str(clock[0]) if clock else '')}" if found else ""
+            return bool(start) and _between(start, criterion.values)
+        case Op.ITEM:
+            inner = [value for value in found if isinstance(value, dict)]
+            return any(all(_holds(part, entry) for part in criterion.within) for entry in inner)
+
+
+def name_matches(wanted: str, stored: str) -> bool:
+    """Match person names group by group: a key without "=" may match any group (A-25)."""
+    keys, groups = name_groups(wanted), name_groups(stored)
+    if len(keys) == 1:
+        return any(pattern(keys[0]).fullmatch(group) for group in groups if group)
+    padded = (*groups, "", "")
+    return all(not key or pattern(key).fullmatch(group) for key, group in zip(keys, padded, strict=False))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return "=".join(value.get(g, "") for g in ("Alphabetic", "Ideographic", "Phonetic")).rstrip("=")
+    return str(value).strip()
+
+
+def _between(value: str, bounds: Iterable[str]) -> bool:
+    low, high = bounds
+    return (not low or value >= low) and (not high or value <= high)

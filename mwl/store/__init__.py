@@ -1,0 +1,10 @@
+"""Everything that is kept: orders and their steps, performed steps, messages, what must be sent.
+
+SQLAlchemy lives here and nowhere else.  Domain functions (`steps`, `orders`, `performed`, `outbox`,
+`messages`, `callers`) are plain functions that take a `Transaction`; the `Store` gives them one.
+"""
+
+from mwl.store.store import Store, open_store
+from mwl.store.transaction import Transaction
+
+__all__ = ["Store", "Transaction", "open_store"]

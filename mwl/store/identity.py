@@ -1,0 +1,191 @@
+"""Which stored requested procedure an order message means.
+
+The ladder: what was found by any number is the procedure meant, if its requested procedure ID is not
+another one, and if the first of these that can be told says so.
+
+1. Accession number and requested procedure ID agree: yes, it is what devices show and return.
+2. The filler order number: the same, yes; another, no.
+3. The placer order number: another, no; the same, yes.  Some systems give one placer number to several
+   procedures: so under another accession number it takes the same requested procedure ID as well.
+4. The accession number: the same, yes; another, no.
+5. The Study Instance UID, of the same patient: with the same requested procedure ID, or for a message
+   that has no number of the order at all.  A requested procedure ID that is all a message has, of the
+   same patient.  The UID alone never finds an order that has numbers, and another UID never hides
+   one: systems change it and leave it out.
+
+A number is unique among the numbers of its issuer.  Without issuers it is unique in the system that
+sent it; between systems it counts when the patient is the same.  Several procedures may remain; those
+that agree in most, from the filler on, are meant.
+
+A number that is the same for another patient finds nothing and is reported: that is a mistake of
+somebody's, or a merge not yet heard of, and joining the two would give one patient's exam to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import Row, Select, and_, false, or_, select
+
+from mwl.store.tables import procedures
+from mwl.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNumbers:
+    """What identifies a requested procedure; "" is unknown."""
+
+    system: str
+    patient_key: int
+    placer: str = ""
+    placer_issuer: str = ""
+    filler: str = ""
+    filler_issuer: str = ""
+    accession: str = ""
+    accession_issuer: str = ""
+    requested_procedure_id: str = ""
+    study_instance_uid: str = ""
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The numbers of the order, each with its issuer."""
+        return (
+            self.placer, self.placer_issuer, self.filler, self.filler_issuer,
+            self.accession, self.accession_issuer, self.requested_procedure_id,
+        )  # fmt: skip
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a number of the order at all."""
+        return self.of_the_order or bool(self.requested_procedure_id)
+
+    @property
+    def of_the_order(self) -> bool:
+        """Whether there is a number besides the requested procedure ID, which may be as little as "1"."""
+        return bool(self.placer or self.filler or self.accession)
+
+
+_FIELDS = tuple(field.name for field in fields(OrderNumbers))  # columns of the same names
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The procedures an order means (several when its numbers do not tell them apart), and who else's."""
+
+    keys: tuple[int, ...] = ()
+    other_patient: bool = False  # the numbers are another patient's
+    study_of_other_patient: bool = False  # the Study Instance UID is
+
+
+def find(tx: Transaction, sent: OrderNumbers) -> Found:
+    """Return the stored procedures that *sent* means."""
+    known = [(row.key, _numbers(row)) for row in tx.connection.execute(_sharing(sent))]
+    return pick(sent, known)
+
+
+def pick(sent: OrderNumbers, known: Sequence[tuple[int, OrderNumbers]]) -> Found:
+    """Return which of the *known* procedures, by key, *sent* means."""
+    meant = [(key, stored) for key, stored in known if means(sent, stored)]
+    own = [(key, stored) for key, stored in meant if stored.patient_key == sent.patient_key]
+    best = max((_agreement(sent, stored) for _, stored in own), default=())
+    return Found(
+        keys=tuple(key for key, stored in own if _agreement(sent, stored) == best),
+        other_patient=bool(meant) and not own,
+        study_of_other_patient=any(
+            stored.study_instance_uid == sent.study_instance_uid != ""
+            and stored.patient_key != sent.patient_key
+            for _, stored in known
+        ),
+    )
+
+
+def _sharing(sent: OrderNumbers) -> Select[Any]:
+    """Select the procedures that share a number with *sent*."""
+    columns = procedures.c
+    shared = [
+        column == number
+        for column, number in (
+            (columns.filler, sent.filler),
+            (columns.placer, sent.placer),
+            (columns.accession, sent.accession),
+            (columns.study_instance_uid, sent.study_instance_uid),
+        )
+        if number
+    ]
+    if sent.requested_procedure_id and not sent.of_the_order:
+        same_patient = columns.patient_key == sent.patient_key
+        shared.append(and_(columns.requested_procedure_id == sent.requested_procedure_id, same_patient))
+    return select(columns.key, *(columns[name] for name in _FIELDS)).where(or_(false(), *shared))
+
+
+def _numbers(row: Row[Any]) -> OrderNumbers:
+    return OrderNumbers(**{name: getattr(row, name) for name in _FIELDS})
+
+
+def means(sent: OrderNumbers, stored: OrderNumbers) -> bool:
+    """Tell whether *sent* means the procedure *stored*, whoever its patient is: the ladder above."""
+    procedure = _procedure(sent, stored)
+    filler, placer, accession = _filler(sent, stored), _placer(sent, stored), _accession(sent, stored)
+    if procedure is False:
+        return False
+    if accession and procedure:
+        return True
+    if filler is not None:
+        return filler
+    if placer is not None:
+        return placer and (accession is not False or procedure is True)
+    if accession is not None:
+        return accession
+    return sent.patient_key == stored.patient_key and _by_study(sent, stored)
+
+
+def _by_study(sent: OrderNumbers, stored: OrderNumbers) -> bool:
+    same = sent.study_instance_uid == stored.study_instance_uid != ""
+    if _procedure(sent, stored):
+        return same or not (sent.of_the_order or sent.study_instance_uid)
+    return same and not sent.any
+
+
+def _procedure(sent: OrderNumbers, stored: OrderNumbers) -> bool | None:
+    if not sent.requested_procedure_id or not stored.requested_procedure_id:
+        return None
+    return sent.requested_procedure_id == stored.requested_procedure_id
+
+
+def _filler(sent: OrderNumbers, stored: OrderNumbers) -> bool | None:
+    return _same(sent, stored, (sent.filler, sent.filler_issuer), (stored.filler, stored.filler_issuer))
+
+
+def _placer(sent: OrderNumbers, stored: OrderNumbers) -> bool | None:
+    return _same(sent, stored, (sent.placer, sent.placer_issuer), (stored.placer, stored.placer_issuer))
+
+
+def _accession(sent: OrderNumbers, stored: OrderNumbers) -> bool | None:
+    return _same(
+        sent, stored, (sent.accession, sent.accession_issuer), (stored.accession, stored.accession_issuer)
+    )
+
+
+def _same(
+    sent: OrderNumbers, stored: OrderNumbers, one: tuple[str, str], other: tuple[str, str]
+) -> bool | None:
+    """Tell whether two numbers with their issuers are the same; None when that cannot be told."""
+    if not one[0] or not other[0]:
+        return None
+    if one[1] and other[1]:
+        return one[0] == other[0] if one[1] == other[1] else None
+    if sent.system == stored.system:
+        return one[0] == other[0]
+    return True if one[0] == other[0] and sent.patient_key == stored.patient_key else None
+
+
+def _agreement(sent: OrderNumbers, stored: OrderNumbers) -> tuple[bool, ...]:
+    return (
+        _filler(sent, stored) is True,
+        _placer(sent, stored) is True,
+        _accession(sent, stored) is True,
+        _procedure(sent, stored) is True,
+        sent.study_instance_uid == stored.study_instance_uid,
+    )

@@ -1,0 +1,133 @@
+"""The door to the database: reads in a few threads, writes in one, both awaitable.
+
+The event loop never touches a connection.  A read runs in a short transaction of its own that sees
+one snapshot; a write shares a COMMIT with what arrived beside it (see `mwl.store.writer`).  Either
+raises what its work raised, and `Unavailable` when the database cannot answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+from sqlalchemy import Engine, literal, select
+
+from mwl.errors import Unavailable
+from mwl.store import engine as engines
+from mwl.store import migrations, tables
+from mwl.store.engine import Link, Lost
+from mwl.store.transaction import Transaction
+from mwl.store.writer import T, Work, Writer
+
+READERS = 4
+"""Threads that read; SQLite and the interpreter lock gain little from more."""
+
+Listener = Callable[[set[str]], None]
+
+
+def utc_now() -> dt.datetime:
+    """Return the time now, aware, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+def open_store(
+    url: str, *, migrate: bool = True, clock: Callable[[], dt.datetime] = utc_now, readers: int = READERS
+) -> Store:
+    """Open the database at *url*, with its schema brought up to date unless *migrate* is false.
+
+    Raises `BadDocument` for a URL that cannot be used, `Unavailable` when the database does not
+    answer or, without *migrate*, has an older schema, and `SchemaTooNew`.
+    """
+    engine = engines.create(url)
+    if migrate:
+        migrations.upgrade(engine)
+    else:
+        migrations.require_current(engine)
+    return Store(engine, clock=clock, readers=readers)
+
+
+class Store:
+    """Reads and writes; made by `open_store`."""
+
+    def __init__(self, engine: Engine, *, clock: Callable[[], dt.datetime], readers: int) -> None:
+        self.engine = engine
+        self._clock = clock
+        self._listeners: list[tuple[asyncio.AbstractEventLoop, Listener]] = []
+        self._links: list[Link] = []
+        self._own = threading.local()
+        self._readers = ThreadPoolExecutor(readers, "mwl-reader", initializer=self._open_link)
+        self._writer = Writer(engine, clock, self._announce)
+
+    async def read(self, work: Work[T]) -> T:
+        """Return what *work* returns, from one snapshot of the database; it must not change anything."""
+        return await asyncio.wrap_future(self._submit_read(work))
+
+    async def write(self, work: Work[T]) -> T:
+        """Return what *work* returns, once it is committed.
+
+        Work may run twice (see `mwl.store.writer`), and in a batch with others: it confines itself
+        to its transaction.  Cancelling the wait does not undo a change that has begun.
+        """
+        return await asyncio.wrap_future(self._writer.submit(work))
+
+    def read_now(self, work: Work[T]) -> T:
+        """Do as `read`, waiting: for commands, never in the event loop."""
+        return self._submit_read(work).result()
+
+    def write_now(self, work: Work[T]) -> T:
+        """Do as `write`, waiting: for commands, never in the event loop."""
+        return self._writer.submit(work).result()
+
+    def on_commit(self, listener: Listener) -> None:
+        """Have *listener* called, in the loop that runs now, with the topics of commits that touch any."""
+        self._listeners.append((asyncio.get_running_loop(), listener))
+
+    async def ping(self) -> None:
+        """Raise `Unavailable` unless the database answers a query on the schema."""
+        await self.read(lambda tx: tx.connection.execute(_PING).all())
+
+    async def close(self) -> None:
+        """Commit what is queued, refuse what comes later, end the threads; twice is allowed."""
+        await asyncio.to_thread(self.close_now)
+
+    def close_now(self) -> None:
+        """Do as `close`, waiting."""
+        self._writer.close()
+        self._readers.shutdown()
+        while self._links:
+            self._links.pop().close()
+        self.engine.dispose()
+
+    def _open_link(self) -> None:
+        self._own.link = Link(self.engine, writing=False)
+        self._links.append(self._own.link)
+
+    def _submit_read(self, work: Work[T]) -> Future[T]:
+        try:
+            return self._readers.submit(self._read, work)
+        except RuntimeError:
+            raise Unavailable("the store is closed") from None
+
+    def _read(self, work: Work[T]) -> T:
+        try:
+            return self._read_once(work)
+        except Lost:
+            # The server may have been restarted while nobody asked; reading twice harms nobody.
+            return self._read_once(work)
+
+    def _read_once(self, work: Work[T]) -> T:
+        link: Link = self._own.link
+        with link.transaction() as connection:
+            return work(Transaction(connection, self._clock()))
+
+    def _announce(self, topics: set[str]) -> None:
+        for loop, listener in self._listeners:
+            with suppress(RuntimeError):  # that loop is closed: nobody listens any more
+                loop.call_soon_threadsafe(listener, topics)
+
+
+_PING = select(literal(1)).select_from(tables.steps).limit(1)

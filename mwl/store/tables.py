@@ -1,0 +1,217 @@
+"""The schema: one table a noun, promoted columns beside documents.
+
+A document column holds a level in the DICOM JSON model.  Promoted columns are what is matched or
+what identifies; `mwl.store.promoted` derives them, and nothing else writes them.  Text that is
+compared carries the byte-wise collation, so that ranges and prefixes mean the same on SQLite and
+on PostgreSQL.  Instants are UTC, ISO 8601 with microseconds, as text: they sort as they read.
+Starts of steps are site-local wall time, YYYYMMDDHHMMSS.FFFFFF: that is what a device asks for.
+Keys of the three levels are never given twice (SQLite needs to be told): a cached response and the
+thread of an outbox row outlive the row they name.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import BigInteger, TypeEngine
+
+from mwl.lifecycle import OutboxState, PerformedState, StepState
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _text() -> TypeEngine[str]:
+    """Text compared byte by byte."""
+    return String().with_variant(String(collation="C"), "postgresql")
+
+
+def _key() -> Column[int]:
+    # SQLite assigns keys by itself only to an INTEGER primary key.
+    return Column("key", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True)
+
+
+def _ref(name: str, target: str, *, nullable: bool = False) -> Column[int]:
+    kind = BigInteger().with_variant(Integer(), "sqlite")
+    return Column(name, kind, ForeignKey(f"{target}.key", ondelete="CASCADE"), nullable=nullable, index=True)
+
+
+def _one_of(column: str, states: type[StepState | PerformedState | OutboxState]) -> CheckConstraint:
+    allowed = ", ".join(f"'{state.value}'" for state in states)
+    return CheckConstraint(f"{column} IN ({allowed})", name=column)
+
+
+patients = Table(
+    "patients", metadata, _key(),
+    Column("patient_id", _text(), nullable=False),
+    Column("issuer", _text(), nullable=False, default=""),
+    Column("document", Text, nullable=False),
+    Column("revision", Integer, nullable=False, default=1),
+    UniqueConstraint("patient_id", "issuer"),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+patient_names = Table(
+    "patient_names", metadata, _key(),
+    _ref("patient_key", "patients"),
+    Column("representation", Integer, nullable=False),  # 0 alphabetic, 1 ideographic, 2 phonetic
+    Column("folded", _text(), nullable=False),  # mwl.query.name_groups
+    Index(None, "folded", "patient_key"),
+)  # fmt: skip
+
+procedures = Table(
+    "procedures", metadata, _key(),
+    _ref("patient_key", "patients"),
+    Column("system", _text(), nullable=False),
+    Column("placer", _text(), nullable=False, default=""),
+    Column("placer_issuer", _text(), nullable=False, default=""),
+    Column("filler", _text(), nullable=False, default=""),
+    Column("filler_issuer", _text(), nullable=False, default=""),
+    Column("accession", _text(), nullable=False, default=""),
+    Column("accession_issuer", _text(), nullable=False, default=""),
+    Column("requested_procedure_id", _text(), nullable=False, default=""),
+    Column("study_instance_uid", _text(), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("revision", Integer, nullable=False, default=1),
+    Index(None, "placer"), Index(None, "filler"), Index(None, "accession"),
+    Index(None, "requested_procedure_id"), Index(None, "study_instance_uid"),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+steps = Table(
+    "steps", metadata, _key(),
+    _ref("procedure_key", "procedures"),
+    Column("step_id", _text(), nullable=False),
+    Column("modality", _text(), nullable=False, default=""),
+    Column("state", _text(), nullable=False),
+    Column("start", _text(), nullable=False, default=""),  # "" without a date; midnight without a time
+    Column("start_time", _text(), nullable=False, default=""),  # HHMMSS.FFFFFF, "" without a time
+    Column("document", Text, nullable=False),
+    Column("revision", Integer, nullable=False, default=1),
+    Column("created_at", _text(), nullable=False),
+    Column("updated_at", _text(), nullable=False),
+    _one_of("state", StepState),
+    UniqueConstraint("procedure_key", "step_id"),
+    Index(None, "step_id"), Index(None, "start", "key"), Index(None, "modality", "start"),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+step_stations = Table(
+    "step_stations", metadata, _key(),
+    _ref("step_key", "steps"),
+    Column("ae_title", _text(), nullable=False),
+    Column("start", _text(), nullable=False, default=""),  # the step's: one index answers "station and day"
+    Index(None, "ae_title", "start", "step_key"),
+)  # fmt: skip
+
+step_history = Table(
+    "step_history", metadata, _key(),
+    _ref("step_key", "steps"),
+    Column("at", _text(), nullable=False),
+    Column("event", _text(), nullable=False),
+    Column("before", _text(), nullable=False, default=""),
+    Column("after", _text(), nullable=False),
+    Column("source", Text, nullable=False),  # "hl7 RIS 12345", "mpps 1.2.3 CT1", "console anna"
+    Column("reason", Text, nullable=False, default=""),
+)  # fmt: skip
+
+messages = Table(
+    "messages", metadata, _key(),
+    Column("received_at", _text(), nullable=False, index=True),
+    Column("peer", _text(), nullable=False),
+    Column("system", _text(), nullable=False, default=""),
+    Column("application", _text(), nullable=False, default=""),
+    Column("facility", _text(), nullable=False, default=""),
+    Column("control_id", _text(), nullable=False, default=""),
+    Column("kind", _text(), nullable=False, default=""),  # "ORM^O01"
+    Column("digest", _text(), nullable=False),  # SHA-256 of raw, hexadecimal
+    Column("raw", LargeBinary, nullable=False),
+    Column("outcome", _text(), nullable=False),  # MSA-1 of the answer, or "ignored"
+    Column("acknowledgement", LargeBinary, nullable=True),
+    Column("error", Text, nullable=False, default=""),
+    Index(None, "control_id", "application", "facility"),
+)  # fmt: skip
+
+message_links = Table(
+    "message_links", metadata, _key(),
+    _ref("message_key", "messages"),
+    _ref("procedure_key", "procedures", nullable=True),
+    _ref("step_key", "steps", nullable=True),
+)  # fmt: skip
+
+performed = Table(
+    "performed", metadata, _key(),
+    Column("sop_instance_uid", _text(), nullable=False, unique=True),
+    Column("state", _text(), nullable=False),
+    Column("calling_ae", _text(), nullable=False),
+    # Of its first Scheduled Step Attributes item: an order that comes later finds it by this (F-M19).
+    Column("study_instance_uid", _text(), nullable=False, default="", index=True),
+    Column("document", Text, nullable=False),
+    Column("revision", Integer, nullable=False, default=1),
+    Column("created_at", _text(), nullable=False),
+    Column("updated_at", _text(), nullable=False),
+    _one_of("state", PerformedState),
+)  # fmt: skip
+
+performed_links = Table(
+    "performed_links", metadata, _key(),
+    _ref("performed_key", "performed"),
+    _ref("step_key", "steps"),
+    Column("rule", _text(), nullable=False),  # the rung of the ladder that linked them
+    UniqueConstraint("performed_key", "step_key"),
+)  # fmt: skip
+
+outbox = Table(
+    "outbox", metadata, _key(),
+    Column("kind", _text(), nullable=False),  # "status": HL7 to a system
+    Column("destination", _text(), nullable=False),  # name of the system
+    Column("thread", _text(), nullable=False),  # rows of one thread leave in the order of their keys
+    Column("state", _text(), nullable=False),
+    Column("control_id", _text(), nullable=False, unique=True),  # MSH-10: the same at every attempt
+    Column("facts", Text, nullable=False),  # JSON: what happened, to what
+    Column("payload", LargeBinary, nullable=True),  # the bytes, once composed; never composed twice
+    Column("created_at", _text(), nullable=False),
+    Column("due_at", _text(), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("lease_owner", _text(), nullable=True),
+    Column("lease_until", _text(), nullable=True),
+    Column("finished_at", _text(), nullable=True),
+    Column("last_error", Text, nullable=False, default=""),
+    _one_of("state", OutboxState),
+    CheckConstraint(
+        "(state IN ('delivered', 'discarded')) = (finished_at IS NOT NULL)", name="finished"
+    ),
+    Index(None, "state", "destination", "thread", "key"),
+)  # fmt: skip
+
+callers = Table(
+    "callers", metadata, _key(),
+    Column("calling_ae", _text(), nullable=False),
+    Column("called_ae", _text(), nullable=False),
+    Column("address", _text(), nullable=False),
+    Column("implementation_uid", _text(), nullable=False, default=""),
+    Column("implementation_version", _text(), nullable=False, default=""),
+    Column("reason", _text(), nullable=False),  # why it was refused
+    Column("first_seen", _text(), nullable=False),
+    Column("last_seen", _text(), nullable=False),
+    Column("count", Integer, nullable=False, default=1),
+    UniqueConstraint("calling_ae", "called_ae", "address"),
+)  # fmt: skip

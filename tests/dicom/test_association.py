@@ -1,0 +1,308 @@
+"""One connection: what hostile or silent peers get, timers, back-pressure."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mwl.dicom import status
+from mwl.dicom.association import Association, Limits, Timeouts
+from mwl.dicom.service import AssociationFacts, Reply, Request
+from mwl.dicom.upper_layer import State
+
+WORKLIST = "1.2.840.10008.5.1.4.31"
+IMPLICIT = "1.2.840.10008.1.2"
+SHORT = 0.05  # seconds: long enough to be a wait, short enough for a test
+IN_TIME = 0.3  # seconds: enough for a peer of this test to say something before they are over
+ABORT_UNRECOGNISED = b"\x00\x00\x02\x01"
+ABORT_UNEXPECTED = b"\x00\x00\x02\x02"
+ABORT_INVALID = b"\x00\x00\x02\x06"
+
+
+async def succeed(request: Request, reply: Reply) -> None:
+    await reply.send(status.SUCCESS)
+
+
+@pytest.mark.parametrize("begun", [b"", b"\x01\x00\x00\x00", b"\x01\x00\x00\x00\x01\x00half a request"])
+async def test_a_peer_that_asks_for_nothing_is_closed(start: Any, begun: bytes) -> None:
+    """ARTIM ends a connection without a whole request, silently (F-A05, F-A06)."""
+    peer = await (await start(timeouts=Timeouts(artim=SHORT))).connect()
+    peer.send(begun)
+
+    assert await peer.receive() == (0, b"")
+
+
+async def test_a_rejected_or_released_peer_that_stays_is_closed(start: Any) -> None:
+    """After the last word ARTIM runs again (E-07)."""
+    running = await start(timeouts=Timeouts(artim=IN_TIME))
+    peer = await running.associated()
+    peer.send(b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00")
+
+    assert (await peer.receive())[0] == 6
+    assert await peer.receive() == (0, b"")
+
+
+async def test_an_idle_association_is_aborted_in_the_end(start: Any) -> None:
+    """The service user's abort tells a modality that it must associate again (E-07)."""
+    peer = await (await start(timeouts=Timeouts(idle=SHORT))).associated()
+
+    assert await peer.receive() == (7, bytes(4))
+
+
+async def test_a_data_set_that_never_comes_ends_the_association(start: Any, answers: Any) -> None:
+    """A command that announces data is not waited for as long as an idle peer is (12.2)."""
+    service = answers(succeed)
+    peer = await (await start(service, timeouts=Timeouts(message=SHORT))).associated()
+    peer.request(0x20, elements={0x800: 1})
+
+    assert await peer.receive() == (7, bytes(4))
+    assert service.requests == []
+
+
+async def test_half_a_pdu_ends_the_association(start: Any) -> None:
+    """The rest of a PDU is waited for as the rest of a message is."""
+    peer = await (await start(timeouts=Timeouts(message=SHORT))).associated()
+    peer.send(b"\x04\x00\x00")
+
+    assert await peer.receive() == (7, bytes(4))
+
+
+async def test_a_message_in_time_moves_the_timer(start: Any, answers: Any) -> None:
+    """A peer that asks before its time is up is not ended when that time would have been."""
+    fired = asyncio.Event()
+    running = await start(answers(succeed), timeouts=Timeouts(artim=IN_TIME, idle=60.0))
+    peer = await running.associated()
+    asyncio.get_running_loop().call_later(1.2 * IN_TIME, fired.set)
+    await fired.wait()  # ARTIM's timer has fired by now, with nothing to wait for
+    peer.find()
+
+    assert await peer.statuses() == [0]
+
+
+@pytest.mark.parametrize(
+    ("octets", "abort"),
+    [
+        (b"\x99\x00\x00\x00\x00\x04\x00\x00\x00\x00", ABORT_UNRECOGNISED),
+        (b"\x04\x00\x7f\xff\xff\xff", ABORT_INVALID),
+        (b"\x04\x00\x00\x00\x00\x06\x00\x00\x00\x09\x01\x03", ABORT_INVALID),
+        (b"\x04\x00\x00\x00\x00\x08\x00\x00\x00\x04\x07\x03ab", ABORT_INVALID),
+        (b"\x04\x00\x00\x00\x00\x08\x00\x00\x00\x04\x01\x03ab", ABORT_INVALID),
+        (b"\x04\x00\x00\x00\x00\x08\x00\x00\x00\x04\x01\x02ab", ABORT_INVALID),
+        (b"\x06\x00\x00\x00\x00\x04\x00\x00\x00\x00", ABORT_UNEXPECTED),
+        (b"\x01\x00\x00\x00\x00\x44" + bytes(68), ABORT_UNEXPECTED),
+    ],
+    ids=["unknown PDU", "PDU too long", "lying PDV", "unaccepted context", "malformed command", "data first",
+         "unexpected release response", "second request"],
+)  # fmt: skip
+async def test_a_violation_ends_its_own_association_only(
+    start: Any, answers: Any, octets: bytes, abort: bytes
+) -> None:
+    """The provider aborts with a reason; the association beside it is served as before (E-10)."""
+    running = await start(answers(succeed))
+    good, bad = await running.associated(), await running.associated()
+    bad.send(octets)
+    answer = await bad.receive()
+    good.find()
+
+    assert answer == (7, abort)
+    assert await good.statuses() == [0]
+
+
+async def test_a_request_that_makes_no_sense_is_aborted(start: Any) -> None:
+    """An A-ASSOCIATE-RQ without a context is no request (E-10)."""
+    peer = await (await start()).connect()
+    peer.send(struct.pack(">BxIHH", 1, 68, 1, 0) + b"MWL".ljust(16) + b"CT1".ljust(16) + bytes(32))
+
+    assert await peer.receive() == (7, ABORT_INVALID)
+
+
+async def test_a_violation_is_logged_without_what_was_sent(
+    start: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One warning with address and AE title, none of the peer's octets."""
+    caplog.set_level(logging.INFO, "mwl")
+    peer = await (await start()).associated()
+    peer.send(b"\x99\x00\x00\x00\x00\x04DOE^JOHN")
+    await peer.receive()
+    (record,) = caplog.records
+
+    assert record.levelno == logging.WARNING
+    assert record.fields["calling_ae"] == "CT1"  # type: ignore[attr-defined]
+    assert "DOE" not in str(record.fields)  # type: ignore[attr-defined]
+
+
+async def test_a_released_association_leaves_one_line(
+    start: Any, answers: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line says who, how it ended and how many operations there were."""
+    caplog.set_level(logging.INFO, "mwl")
+    peer = await (await start(answers(succeed))).associated()
+    peer.find()
+    await peer.statuses()
+    await peer.release()
+    (record,) = caplog.records
+
+    assert record.message == "association ended"
+    assert {
+        "calling_ae": "CT1",
+        "called_ae": "MWL",
+        "how": "released",
+        "operations": 1,
+    }.items() <= record.fields.items()  # type: ignore[attr-defined]
+
+
+async def test_a_defect_of_ours_ends_one_association(
+    start: Any, request_octets: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever admission raises is logged with its traceback, and the peer is told by an abort."""
+
+    def admit(facts: AssociationFacts) -> None:
+        raise KeyError(facts.calling_ae)
+
+    peer = await (await start(admit=admit)).connect()
+    peer.send(request_octets((WORKLIST, [IMPLICIT])))
+    answer = await peer.receive()
+
+    assert answer == (7, bytes(4))
+    assert [record.message for record in caplog.records if record.exc_info] == ["association failed"]
+
+
+async def test_small_writes_are_not_held_back(
+    start: Any, answers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TCP_NODELAY is set: responses do not wait for the peer's acknowledgement (stack 2.1)."""
+    seen: list[int] = []
+
+    def look(association: Association, transport: Any) -> None:
+        connection = transport.get_extra_info("socket")
+        seen.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        original(association, transport)
+
+    original = Association.connection_made
+    monkeypatch.setattr(Association, "connection_made", look)
+    await (await start()).associated()
+
+    assert seen == [1]
+
+
+async def test_a_reader_that_stops_costs_a_bounded_buffer(start: Any, answers: Any) -> None:
+    """The stream is held back after the buffers, and the peer dropped when it reads nothing (stack 2.1)."""
+    produced, over = 0, asyncio.Event()
+
+    async def endless(request: Request, reply: Reply) -> None:
+        nonlocal produced
+        try:
+            while not request.cancelled():
+                produced += 1000 * await reply.stream([bytes(1000)] * 50, status.PENDING)
+        finally:
+            over.set()
+
+    running = await start(answers(endless), timeouts=Timeouts(write=SHORT), limits=Limits(buffer=64 * 1024))
+    peer = await running.connect(receive_buffer=32 * 1024)
+    await peer.associate()
+    peer.find()
+    peer.reader._transport.pause_reading()
+    await over.wait()
+
+    assert 0 < produced < 2**20
+
+
+async def test_a_peer_that_reads_slowly_is_not_dropped() -> None:
+    """The write timer looks whether the buffer has shrunk, and only then gives up."""
+    dropped = asyncio.Event()
+
+    class FakeHost:
+        timeouts, limits, services = Timeouts(write=SHORT / 5), Limits(), {}
+
+        def opened(self, association: Association) -> int:
+            return 1
+
+        def ended(self, how: object, *, established: bool) -> None:
+            pass
+
+    class FakeTransport(asyncio.Transport):
+        sizes = [300, 200, 200, 100, 100, 100, 100]  # noqa: RUF012 - set, look, set, look, set, look, close
+
+        def get_extra_info(self, name: str, default: Any = None) -> Any:
+            return default
+
+        def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+            pass
+
+        def get_write_buffer_size(self) -> int:
+            return self.sizes.pop(0)
+
+        def write(self, data: Any) -> None:
+            pass
+
+        def abort(self) -> None:
+            dropped.set()
+
+    transport = FakeTransport()
+    association = Association(FakeHost())  # type: ignore[arg-type]
+    association.connection_made(transport)
+    association._upper.state = State.ASSOCIATED
+    association.pause_writing()
+    await dropped.wait()
+
+    assert transport.sizes == []
+
+
+async def test_two_hundred_idle_associations_do_not_hinder_another(start: Any, answers: Any) -> None:
+    """They cost no task, and a query beside them is answered."""
+    running = await start(answers(succeed))
+    before = len(asyncio.all_tasks())
+    idle = [await running.associated() for _ in range(200)]
+    peer = await running.associated()
+    peer.find()
+
+    assert await peer.statuses() == [0]
+    assert len(asyncio.all_tasks()) == before
+    assert len(idle) == 200
+
+
+PDUS = st.builds(
+    lambda kind, body: struct.pack(">BxI", kind, len(body)) + body,
+    st.one_of(st.just(4), st.integers(0, 8)),
+    st.one_of(
+        st.binary(max_size=30),
+        st.builds(
+            lambda number, control, data: struct.pack(">IBB", len(data) + 2, number, control) + data,
+            st.sampled_from([1, 1, 3]),
+            st.integers(0, 3),
+            st.binary(max_size=30),
+        ),
+    ),
+)
+
+
+@pytest.fixture
+async def fuzzed(start: Any, answers: Any) -> Any:
+    """One acceptor for all examples."""
+    return await start(answers(succeed))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    octets=st.lists(st.one_of(PDUS, st.binary(max_size=20)), max_size=6).map(b"".join),
+    associated=st.booleans(),
+)
+async def test_whatever_is_sent_the_acceptor_lives(octets: bytes, associated: bool, fuzzed: Any) -> None:
+    """After any octets the connection comes to its end, and another peer is served (F-A17)."""
+    peer = await (fuzzed.associated() if associated else fuzzed.connect())
+    peer.send(octets)
+    peer.writer.write_eof()
+    await peer.closed()
+    await peer.close()
+    good = await fuzzed.associated()
+    good.find()
+
+    assert await good.statuses() == [0]
+    await good.close()

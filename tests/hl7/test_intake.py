@@ -1,0 +1,597 @@
+"""From a raw message to its effects and its answer, on a real store with the real generic profile."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import logging
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from mwl import metrics
+from mwl.errors import Unacceptable, Unavailable
+from mwl.hl7.envelope import Envelope, sender
+from mwl.hl7.intake import Intake, System
+from mwl.hl7.message import Message, parse
+from mwl.hl7.mllp import Deframer, Frame, frame
+from mwl.logs import JsonFormatter
+from mwl.mapping.facts import SiteFacts
+from mwl.mapping.system import SystemProfile
+from mwl.model import WorklistItem, text, values
+from mwl.query import WorklistQuery
+from mwl.store import Store, orders, steps, tables
+
+Order = Callable[[str], bytes]
+PEER = "127.0.0.1:40000"
+
+
+def edited(raw: bytes, segment: str, changes: dict[int, str]) -> bytes:
+    """Return *raw* with fields of the first such segment replaced."""
+    lines = raw.split(b"\r")
+    index = next(i for i, line in enumerate(lines) if line.startswith(segment.encode()))
+    fields = lines[index].split(b"|")
+    for number, value in changes.items():
+        position = number - (segment == "MSH")
+        fields += [b""] * (position + 1 - len(fields))
+        fields[position] = value.encode()
+    lines[index] = b"|".join(fields)
+    return b"\r".join(lines)
+
+
+def answers(payload: bytes | None) -> list[Message]:
+    """Return the messages an answer holds, as they leave."""
+    found = [] if payload is None else Deframer().feed(frame(payload))
+    return [parse(each.payload.decode("latin-1")) for each in found if isinstance(each, Frame)]
+
+
+def told(payload: bytes | None) -> tuple[str, ...]:
+    """Return MSA-1 of each answer."""
+    return tuple(each.field("MSA", 1, 1)[0][0][0] for each in answers(payload))
+
+
+def error(payload: bytes | None) -> str:
+    """Return code and place of the first error as the conformance vectors write it: "103 @ORC^1^1"."""
+    (answer,) = answers(payload)
+    assert answer.header.version < (2, 5)
+    segment, sequence, field, code = (each[0] for each in answer.field("ERR", 1, 1)[0])
+    return f"{code} @{segment}^{sequence}^{field}".rstrip("^")
+
+
+async def worklist(store: Store) -> list[WorklistItem]:
+    """Return every step there is."""
+    return await store.read(lambda tx: steps.load(tx, steps.match(tx, WorklistQuery())))
+
+
+async def records(store: Store) -> list[dict[str, object]]:
+    """Return every message on record, oldest first."""
+    everything = select(tables.messages).order_by(tables.messages.c.key)
+    return await store.read(lambda tx: [dict(row._mapping) for row in tx.connection.execute(everything)])
+
+
+# ── what is applied ──
+
+
+async def test_an_order_is_on_the_worklist_once_it_is_acknowledged(
+    intake: Intake, store: Store, order: Order
+):
+    """AA means: raw bytes, effects, answer and links are committed (design 4.1)."""
+    raw = order("orm-2.3-without-zds")
+
+    answer = await intake.receive(raw, PEER)
+
+    assert told(answer) == ("AA",)
+    (item,) = await worklist(store)
+    assert text(item.procedure, "00080050") == "ACX1101"
+    assert item.system == "RIS"
+    (record,) = await records(store)
+    assert record["raw"] == raw
+    assert record["acknowledgement"] == answer
+    assert (record["system"], record["application"], record["facility"]) == ("RIS", "RIS", "HOSP")
+    assert (record["outcome"], record["control_id"], record["kind"]) == ("AA", "FIX1101", "ORM^O01")
+    links = await store.read(lambda tx: tx.connection.execute(select(tables.message_links)).all())
+    assert {link.message_key for link in links} == {record["key"]}
+    assert [link.step_key for link in links if link.step_key] == [item.ref.key]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param(
+            "orm-utf8-chinese", {"Alphabetic": "Wang^XiaoDong", "Ideographic": "王^小东"}, id="F-H41"
+        ),
+        pytest.param("orm-8859-5", {"Alphabetic": "ИВАНОВ^ИВАН"}, id="F-H43"),
+        pytest.param("orm-latin1", {"Alphabetic": "MÜLLER^JÜRGEN"}, id="Latin-1"),
+        pytest.param("orm-mislabelled", {"Alphabetic": "MÜLLER^JÜRGEN"}, id="mislabelled"),
+        pytest.param(
+            "orm-iso-ir87",
+            {"Alphabetic": "Yamada^Tarou", "Ideographic": "山田^太郎", "Phonetic": "やまだ^たろう"},
+            id="F-H46",
+        ),
+        pytest.param("orm-escapes", {"Alphabetic": "O&BRIEN^MARY"}, id="F-H28"),
+        pytest.param("orm-delimiters", {"Alphabetic": "ROE^RICHARD"}, id="F-H27"),
+    ],
+)
+async def test_names_arrive_in_their_own_script(
+    intake: Intake, store: Store, order: Order, name: str, expected: dict[str, str]
+):
+    """What the sender wrote is what is stored, whatever its bytes."""
+    assert told(await intake.receive(order(name), PEER)) == ("AA",)
+
+    (item,) = await worklist(store)
+
+    assert values(item.patient, "00100010") == [expected]
+
+
+@pytest.mark.parametrize(
+    "name", ["orm-gb18030", "orm-ks-x-1001", "orm-big5", "orm-2.3.1-mesa", "orm-unknown-segments"]
+)
+async def test_every_fixture_is_taken(intake: Intake, store: Store, order: Order, name: str):
+    """What systems really send makes a step (F-H01, F-H42, F-H45, F-H47, F-H56)."""
+    assert told(await intake.receive(order(name), PEER)) == ("AA",)
+
+    assert len(await worklist(store)) == 1
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+async def test_f_h25_line_ends_make_no_difference(intake: Intake, store: Store, order: Order, end: bytes):
+    """LF and CRLF end segments as CR does."""
+    raw = order("orm-2.3-without-zds").replace(b"\r", end)
+
+    assert told(await intake.receive(raw, PEER)) == ("AA",)
+    assert len(await worklist(store)) == 1
+
+
+async def test_f_h26_the_last_segment_may_lack_its_end(intake: Intake, order: Order):
+    """A missing last CR loses nothing."""
+    assert told(await intake.receive(order("orm-2.3-without-zds").rstrip(b"\r"), PEER)) == ("AA",)
+
+
+async def test_f_h03_steps_of_one_procedure_are_all_there(intake: Intake, store: Store, order: Order):
+    """One OMI, two IPC: two steps, the answer in the form of 2.5.1."""
+    (answer,) = answers(await intake.receive(order("omi-2.5.1-two-steps"), PEER))
+
+    assert answer.header.raw(9) == "ACK^O23^ACK"
+    assert [text(item.step, "00400009") for item in await worklist(store)] == ["SPX1103A", "SPX1103B"]
+
+
+async def test_f_h27_the_answer_uses_the_senders_delimiters(intake: Intake, order: Order):
+    """The sender reads its own dialect."""
+    answer = await intake.receive(order("orm-delimiters"), PEER)
+
+    assert answer is not None
+    assert answer.startswith(b"MSH$%~\\&$MWL$HOSP$RIS$HOSP$20260704150000+0200$$ACK%O01$")
+    assert b"\rMSA$AA$FIX1107\r" in answer
+
+
+async def test_a_warning_is_kept_with_the_message_and_not_told(intake: Intake, store: Store, order: Order):
+    """A label that lies is for the analyst, not for the sender."""
+    (answer,) = answers(await intake.receive(order("orm-mislabelled"), PEER))
+
+    assert answer.count("ERR") == 0
+    assert "labelled '8859/1'" in str((await records(store))[0]["error"])
+
+
+# ── what is refused ──
+
+
+@pytest.mark.parametrize(
+    ("segment", "changes", "code", "where"),
+    [
+        pytest.param("MSH", {9: "MDM^T02"}, "AR", "200 @MSH^1^9", id="F-H18"),
+        pytest.param("MSH", {9: "ADT^Z99"}, "AR", "201 @MSH^1^9", id="F-H19"),
+        pytest.param("MSH", {9: ""}, "AR", "200 @MSH^1^9", id="no MSH-9"),
+        pytest.param("MSH", {11: "T"}, "AR", "202 @MSH^1^11", id="F-H65"),
+        pytest.param("MSH", {18: "CNS 11643-1992"}, "AE", "103 @MSH^1^18", id="F-H49"),
+        pytest.param("MSH", {2: "^~^&"}, "AR", "102 @MSH^1^2", id="delimiters"),
+        pytest.param("ORC", {1: "ZZ"}, "AE", "103 @ORC^1^1", id="F-H12"),
+        pytest.param("PID", {3: ""}, "AE", "101 @PID^1^3", id="no patient ID"),
+        pytest.param("OBR", {18: "A" * 17}, "AE", "102 @OBR^1^18", id="F-H32"),
+    ],
+)
+async def test_what_is_refused_changes_nothing_and_is_on_record(
+    intake: Intake, store: Store, order: Order, segment: str, changes: dict[int, str], code: str, where: str
+):
+    """The answer names code and place; the analyst finds the raw bytes."""
+    raw = edited(order("orm-2.3-without-zds"), segment, changes)
+
+    answer = await intake.receive(raw, PEER)
+
+    assert told(answer) == (code,)
+    assert error(answer) == where
+    assert await worklist(store) == []
+    (record,) = await records(store)
+    assert (record["raw"], record["outcome"], record["acknowledgement"]) == (raw, code, answer)
+    assert f"[{where.partition(' ')[0]}]" in str(record["error"])
+
+
+@pytest.mark.parametrize("version", ["", "2.9", "3"])
+async def test_no_version_is_a_reason_to_refuse(intake: Intake, order: Order, version: str):
+    """A later MSH-12 reads the same (C-04)."""
+    raw = edited(order("orm-2.3-without-zds"), "MSH", {12: version})
+
+    assert told(await intake.receive(raw, PEER)) == ("AA",)
+
+
+async def test_f_h10_an_effect_that_is_refused_is_an_error_of_the_content(
+    intake: Intake, store: Store, order: Order
+):
+    """What the store cannot apply is AE, and nothing of it stays."""
+    answer = await intake.receive(order("orm-ca"), PEER)
+
+    assert told(answer) == ("AE",)
+    assert error(answer) == "204 @ORC^1^2"
+    assert [record["outcome"] for record in await records(store)] == ["AE"]
+
+
+async def test_f_h57_one_bad_order_of_two_takes_both_back(intake: Intake, store: Store, order: Order):
+    """A message is applied whole or not at all."""
+    good, bad = order("orm-two-orders"), b"ORC|CA|NOBODY^RIS|KNOWS^RIS\rOBR|9|NOBODY^RIS|KNOWS^RIS\r"
+
+    answer = await intake.receive(good + bad, PEER)
+
+    assert told(answer) == ("AE",)
+    assert await worklist(store) == []
+    assert len(await records(store)) == 1
+
+
+async def test_f_h50_undecodable_text_is_refused_not_guessed(intake: Intake, store: Store, order: Order):
+    """No mojibake is stored; ERR names the field."""
+    raw = order("orm-latin1").replace(b"8859/1", b"UNICODE UTF-8")
+
+    answer = await intake.receive(raw, PEER)
+
+    assert error(answer) == "102 @PID^1^5"
+    assert await worklist(store) == []
+
+
+async def test_f_h54_a_batch_is_refused_to_its_sender(intake: Intake, store: Store, order: Order):
+    """BHS names the sender and its number; nothing in the batch is applied."""
+    batch = b"BHS|^~\\&|RIS|HOSP|MWL|HOSP|2026||||B77\r" + order("orm-2.3-without-zds") + b"BTS|1\r"
+
+    answer = await intake.receive(batch, PEER)
+
+    assert told(answer) == ("AR",)
+    assert answers(answer)[0].field("MSA", 1, 2) == ((("B77",),),)
+    assert await worklist(store) == []
+
+
+@pytest.mark.parametrize(
+    "raw", [b"hello", b"PID|1||X\r", b"\xff\xfe\x00", b"MSH", "MSH|^~\\&|RIS".encode("utf-16")]
+)
+async def test_what_has_no_header_is_answered_and_recorded(intake: Intake, store: Store, raw: bytes):
+    """MSH of the answer is made up (D-17)."""
+    answer = await intake.receive(raw, PEER)
+
+    assert told(answer) == ("AR",)
+    assert [record["raw"] for record in await records(store)] == [raw]
+
+
+async def test_an_empty_block_is_answered_and_not_recorded(intake: Intake, store: Store):
+    """A sign of life fills no table."""
+    assert told(await intake.receive(b"\r\n", PEER)) == ("AR",)
+    assert await records(store) == []
+
+
+async def test_f_h53_a_message_too_large_is_refused_to_its_sender(intake: Intake, store: Store, order: Order):
+    """The head is enough to answer by."""
+    answer = intake.too_large(order("orm-2.3-without-zds")[:200], 100, PEER)
+
+    assert told(answer) == ("AR",)
+    assert error(answer) == "207 @MSH^1"
+    assert answers(answer)[0].field("MSA", 1, 2) == ((("FIX1101",),),)
+    assert await records(store) == []
+
+
+async def test_a_message_of_a_megabyte_is_taken(intake: Intake, store: Store, order: Order):
+    """Below the limit size is no reason to refuse."""
+    raw = order("orm-2.3-without-zds") + b"ZBG|" + b"x" * 1_000_000 + b"\r"
+
+    assert told(await intake.receive(raw, PEER)) == ("AA",)
+    assert len((await records(store))[0]["raw"]) == len(raw)
+
+
+# ── who sends ──
+
+
+async def test_the_system_that_says_most_about_the_sender_is_meant(store: Store, generic, order: Order):
+    """Application before facility, either before anyone."""
+    anyone = System("anyone", generic)
+    house = System("house", generic, facility="HOSP")
+    ris = System("ris", generic, application="RIS")
+    exact = System("exact", generic, application="RIS", facility="HOSP")
+    everyone = [anyone, house, ris, exact]
+
+    assert sender(everyone, "RIS", "HOSP") is exact
+    assert sender(everyone, "RIS", "ELSEWHERE") is ris
+    assert sender(everyone, "PACS", "HOSP") is house
+    assert sender(everyone, "PACS", "ELSEWHERE") is anyone
+    assert sender([exact], "RIS", "ELSEWHERE") is None
+
+
+async def test_an_unknown_sender_is_refused_with_its_place(
+    intake: Intake, store: Store, generic, order: Order
+):
+    """AE 103 at MSH-3; the message is on record without a system (D-20)."""
+    intake.systems = [System("RIS", generic, application="OTHER")]
+
+    answer = await intake.receive(order("orm-2.3-without-zds"), PEER)
+
+    assert told(answer) == ("AE",)
+    assert error(answer) == "103 @MSH^1^3"
+    assert (await records(store))[0]["system"] == ""
+
+
+async def test_systems_may_be_replaced_between_messages(intake: Intake, store: Store, generic, order: Order):
+    """What was refused is tried again under the new configuration, byte for byte the same."""
+    systems, intake.systems = intake.systems, []
+    raw = order("orm-2.3-without-zds")
+    assert told(await intake.receive(raw, PEER)) == ("AE",)
+    intake.systems = systems
+
+    assert told(await intake.receive(raw, PEER)) == ("AA",)
+    assert len(await worklist(store)) == 1
+
+
+# ── what is not done twice, or not at all ──
+
+
+async def test_f_h05_the_same_bytes_again_get_the_same_answer_and_change_nothing(
+    intake: Intake, store: Store, order: Order
+):
+    """The first answer, to the byte; one record, one step, one revision (D-30)."""
+    raw = order("orm-2.3-without-zds")
+
+    once = await intake.receive(raw, PEER)
+    before = await worklist(store)
+    again = await intake.receive(raw, "127.0.0.1:40001")
+
+    assert again == once
+    assert await worklist(store) == before
+    assert len(await records(store)) == 1
+
+
+async def test_f_h06_the_same_number_with_other_content_is_another_message(
+    intake: Intake, store: Store, order: Order
+):
+    """Senders reset their counters."""
+    raw = order("orm-2.3-without-zds")
+    await intake.receive(raw, PEER)
+
+    assert told(await intake.receive(raw.replace(b"20260705090000", b"20260705100000"), PEER)) == ("AA",)
+
+    (item,) = await worklist(store)
+    assert text(item.step, "00400003") == "100000"
+    assert len(await records(store)) == 2
+
+
+async def test_f_h67_the_same_order_on_two_connections_makes_one_step(
+    intake: Intake, store: Store, order: Order
+):
+    """Both are answered with one answer."""
+    raw = order("orm-2.3-without-zds")
+
+    one, other = await asyncio.gather(intake.receive(raw, PEER), intake.receive(raw, "127.0.0.1:40001"))
+
+    assert told(one) == told(other) == ("AA",)
+    assert len(await worklist(store)) == 1
+
+
+async def test_a_kind_the_profile_ignores_is_acknowledged_and_recorded(
+    intake: Intake, store: Store, order: Order
+):
+    """AA without effect (C-51)."""
+    raw = edited(order("orm-2.3-without-zds"), "MSH", {9: "SIU^S12"})
+
+    once = await intake.receive(raw, PEER)
+
+    assert told(once) == ("AA",)
+    assert await worklist(store) == []
+    assert [record["outcome"] for record in await records(store)] == ["ignored"]
+    assert await intake.receive(raw, PEER) == once
+
+
+@pytest.mark.parametrize("changes", [{9: "ACK^O01"}, {9: "ORR^O02"}, {9: "ACK"}])
+async def test_f_h55_an_acknowledgement_is_never_acknowledged(
+    intake: Intake, store: Store, order: Order, changes: dict[int, str]
+):
+    """It is kept, and nothing is answered (D-16)."""
+    raw = edited(order("orm-2.3-without-zds"), "MSH", changes)
+
+    assert await intake.receive(raw, PEER) is None
+    assert [record["outcome"] for record in await records(store)] == ["ignored"]
+
+
+async def test_f_h55_whatever_holds_msa_is_an_acknowledgement(intake: Intake, order: Order):
+    """The type alone does not tell."""
+    raw = order("orm-2.3-without-zds") + b"MSA|AA|1\r"
+
+    assert await intake.receive(raw, PEER) is None
+
+
+@pytest.mark.parametrize(
+    ("wishes", "good", "bad"),
+    [
+        pytest.param({}, ("AA",), ("AE",), id="F-H20"),
+        pytest.param({15: "AL", 16: "NE"}, ("CA",), ("CE",), id="F-H21"),
+        pytest.param({15: "AL", 16: "AL"}, ("CA", "AA"), ("CA", "AE"), id="F-H22"),
+        pytest.param({15: "NE", 16: "NE"}, (), (), id="F-H23"),
+        pytest.param({15: "ER", 16: "NE"}, (), ("CE",), id="F-H24"),
+    ],
+)
+async def test_the_sender_gets_the_acknowledgements_it_asks_for(
+    intake: Intake,
+    store: Store,
+    order: Order,
+    wishes: dict[int, str],
+    good: tuple[str, ...],
+    bad: tuple[str, ...],
+):
+    """The effect does not depend on the mode, the answer does (D-11)."""
+    raw = edited(order("orm-2.3-without-zds"), "MSH", wishes)
+
+    assert told(await intake.receive(raw, PEER)) == good
+    assert len(await worklist(store)) == 1
+    assert told(await intake.receive(raw.replace(b"ORC|NW", b"ORC|ZZ"), PEER)) == bad
+    assert [record["outcome"] for record in await records(store)] == ["AA", "AE"]
+
+
+async def test_f_h22_both_acknowledgements_are_messages_of_their_own(intake: Intake, order: Order):
+    """Each has its own MSH-10; both name the original's."""
+    raw = edited(order("orm-2.3-without-zds"), "MSH", {15: "AL", 16: "AL"})
+
+    accept, application = answers(await intake.receive(raw, PEER))
+
+    assert accept.header.control_id != application.header.control_id
+    assert accept.field("MSA", 1, 2) == application.field("MSA", 1, 2) == ((("FIX1101",),),)
+
+
+# ── what goes wrong on our side ──
+
+
+async def test_an_unavailable_store_means_later(intake: Intake, store: Store, order: Order, caplog):
+    """AR 207, nothing on record, one line: the sender repeats what was not acknowledged (D-14)."""
+
+    async def gone(work: object) -> None:
+        raise Unavailable("the database does not answer")
+
+    store.write, write = gone, store.write
+    with caplog.at_level(logging.INFO, "mwl.hl7"):
+        answer = await intake.receive(order("orm-2.3-without-zds"), PEER)
+    store.write = write
+
+    assert told(answer) == ("AR",)
+    assert error(answer) == "207 @MSH^1"
+    assert b"temporarily unavailable" in answer
+    assert b"database" not in answer
+    assert [line.fields["cause"] for line in caplog.records] == ["the database does not answer"]
+    assert await records(store) == []
+    assert told(await intake.receive(order("orm-2.3-without-zds"), PEER)) == ("AA",)
+
+
+async def test_a_defect_is_answered_recorded_and_logged_once(
+    intake: Intake, store: Store, order: Order, monkeypatch, caplog
+):
+    """AE 207 without details; the traceback is in the log (D-21)."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug, near patient DOE")
+
+    monkeypatch.setattr(orders, "apply", broken)
+
+    answer = await intake.receive(order("orm-2.3-without-zds"), PEER)
+
+    assert told(answer) == ("AE",)
+    assert error(answer) == "207 @MSH^1"
+    assert b"DOE" not in answer
+    assert [record["outcome"] for record in await records(store)] == ["AE"]
+    assert len([line for line in caplog.records if line.exc_info]) == 1
+
+
+async def test_a_record_that_fails_does_not_take_the_answer_with_it(
+    intake: Intake, order: Order, store: Store, caplog
+):
+    """The sender hears what was wrong all the same."""
+
+    async def broken(work: object) -> None:
+        raise RuntimeError("disk")
+
+    store.write = broken
+
+    answer = await intake.receive(order("orm-2.3-without-zds").replace(b"ORC|NW", b"ORC|ZZ"), PEER)
+
+    assert error(answer) == "103 @ORC^1^1"
+    assert [line.message for line in caplog.records if line.exc_info] == ["message not recorded"]
+
+
+async def test_one_line_a_message_without_patient_data(intake: Intake, order: Order, caplog):
+    """Control ID, kind, system, outcome, duration; no name, no ID, no number of an order (design 4.7)."""
+    with caplog.at_level(logging.INFO, "mwl"):
+        await intake.receive(order("orm-2.3-without-zds"), PEER)
+        await intake.receive(edited(order("orm-2.3-without-zds"), "ORC", {1: "ZZ"}), PEER)
+        await intake.receive(edited(order("orm-2.3-without-zds"), "OBR", {18: "ACX1101-SECRET-0001"}), PEER)
+
+    lines = [
+        json.loads(JsonFormatter().format(record))
+        for record in caplog.records
+        if record.name == "mwl.hl7.intake"
+    ]
+    assert [(line["outcome"], line["level"], line["system"]) for line in lines] == [
+        ("AA", "info", "RIS"), ("AE", "warning", "RIS"), ("AE", "warning", "RIS"),
+    ]  # fmt: skip
+    assert {(line["control_id"], line["kind"], line["peer"]) for line in lines} == {
+        ("FIX1101", "ORM^O01", PEER)
+    }
+    assert all("ms" in line for line in lines)
+    for secret in ("DOE", "JOHN", "PIX1101", "ACX1101", "1958", "SECRET"):
+        assert secret not in caplog.text + json.dumps(lines)
+
+
+async def test_messages_are_counted_by_system_and_outcome(intake: Intake, order: Order):
+    """Labels are bounded: configured names and outcomes."""
+
+    def count(outcome: str) -> float:
+        return metrics.messages_received.labels("RIS", outcome)._value.get()
+
+    before = count("AA"), count("duplicate")
+    await intake.receive(order("orm-2.3-without-zds"), PEER)
+    await intake.receive(order("orm-2.3-without-zds"), PEER)
+
+    assert (count("AA"), count("duplicate")) == (before[0] + 1, before[1] + 1)
+
+
+_PIECE = st.sampled_from(
+    [
+        b"MSH|^~\\&|RIS|HOSP|",
+        b"|",
+        b"\r",
+        b"\n",
+        b"ORM^O01",
+        b"||||||",
+        b"8859/1",
+        b"PID|1||",
+        b"ORC|NW",
+        b"\\",
+        b"\xff",
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def storeless(generic: SystemProfile) -> Callable[[], Intake]:
+    """Make an intake whose store is never there."""
+
+    class Gone:
+        async def write(self, work: object) -> None:
+            raise Unavailable("no store")
+
+    now = dt.datetime(2026, 7, 4, tzinfo=dt.UTC)
+    return lambda: Intake(Gone(), [System("RIS", generic)], SiteFacts(), (), lambda: now)
+
+
+@given(raw=st.one_of(st.binary(max_size=200), st.lists(_PIECE, max_size=30).map(b"".join)))
+def test_any_bytes_end_with_a_whole_answer_or_none(storeless: Callable[[], Intake], raw: bytes):
+    """Nothing a peer sends raises, and no answer has a broken structure."""
+    answer = asyncio.run(storeless().receive(raw, PEER))
+
+    assert set(told(answer)) <= {"AA", "AE", "AR", "CA", "CE", "CR"}
+    assert told(storeless().too_large(raw, 1, PEER)) in (("AR",), ("CR",), ())
+
+
+@given(raw=st.one_of(st.binary(max_size=200), st.lists(_PIECE, max_size=30).map(b"".join)))
+def test_any_bytes_are_understood_or_refused(storeless: Callable[[], Intake], raw: bytes):
+    """No message, however broken, is a defect of ours."""
+    envelope = Envelope.open(raw, PEER, storeless().systems, SiteFacts())
+
+    findings: tuple[object, ...] = ()
+    understood = None
+    try:
+        understood = envelope.understand(("P",))
+    except Unacceptable as refusal:
+        findings = refusal.findings
+
+    assert findings or understood is None or understood.procedures

@@ -1,0 +1,431 @@
+"""The configuration: found, put together, checked; every value and every mistake knows its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mwl import config
+from mwl.config import Address, ae_title, model, profile_folders, shipped, sources, without_password
+from mwl.errors import BadDocument
+
+CONTRACT = """\
+site: {name: HOSP, timezone: Europe/Berlin, charset: ISO_IR 192, uid_root: 1.2.3}
+database: postgresql+psycopg://user:password@host/name
+mappings: ./mappings
+dicom: {ae_title: MWL, listen: "127.0.0.1:11112"}
+hl7:   {listen: "127.0.0.1:2575"}
+web:   {listen: "127.0.0.1:8080"}
+devices:
+  CT1: {profile: generic, vars: {}}
+  "*": {profile: generic}
+systems:
+  RIS:
+    application: RIS
+    facility: HOSP
+    profile: generic
+    status: {to: "127.0.0.1:2576", message: ORM^O01}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run each test in an empty folder, without the host's own file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "SEARCHED", (Path("mwl.yaml"), tmp_path / "etc" / "mwl.yaml"))
+
+
+def written(text: str, name: str = "mwl.yaml") -> Path:
+    """Write a configuration file and return its path."""
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return path
+
+
+def loaded(text: str = "", **environ: str) -> config.Configuration:
+    """Return the configuration of *text* and the given variables."""
+    return config.load(written(text), environ)
+
+
+def mistakes(text: str = "", **environ: str) -> list[str]:
+    """Return the mistakes of *text* and the given variables, one line each."""
+    with pytest.raises(BadDocument) as caught:
+        loaded(text, **environ)
+    return str(caught.value).splitlines()
+
+
+def test_the_contract_is_read_as_it_is_written():
+    """Every key of the contract has its name and its kind of value."""
+    read = loaded(CONTRACT)
+
+    assert (read.site.name, read.site.timezone, read.site.uid_root) == ("HOSP", "Europe/Berlin", "1.2.3")
+    assert read.database == "postgresql+psycopg://user:password@host/name"
+    assert (read.dicom.ae_title, read.dicom.listen) == ("MWL", Address("127.0.0.1", 11112))
+    assert (read.devices["CT1"].profile, list(read.devices)) == ("generic", ["CT1", "*"])
+    assert read.systems["RIS"].status is not None
+    assert (read.systems["RIS"].status.to, read.systems["RIS"].status.message) == (
+        Address("127.0.0.1", 2576),
+        "ORM^O01",
+    )
+
+
+def test_without_any_configuration_it_runs_on_loopback_for_anyone():
+    """The embedded defaults: SQLite, the contract's ports, "*" on both sides."""
+    read = config.load(None, {})
+
+    assert read.path is None
+    assert read.database == "sqlite:///mwl.db"
+    assert [str(each.listen) for each in (read.dicom, read.hl7, read.web)] == [
+        "127.0.0.1:11112",
+        "127.0.0.1:2575",
+        "127.0.0.1:8080",
+    ]
+    assert list(read.devices) == ["*"]
+    assert [(each.application, each.facility) for each in read.systems.values()] == [("*", "*")]
+
+
+def test_the_file_is_looked_for_in_the_order_of_the_contract(tmp_path: Path):
+    """--config before $MWL_CONFIG before ./mwl.yaml before the system's."""
+    system = written("site: {name: system}", str(tmp_path / "etc" / "mwl.yaml"))
+    assert config.load(None, {}).path == system
+
+    here = written("site: {name: here}")
+    assert config.load(None, {}).path == here
+
+    named = written("site: {name: named}", "named.yaml")
+    assert config.load(None, {"MWL_CONFIG": "named.yaml"}).site.name == "named"
+    assert config.load(here, {"MWL_CONFIG": str(named)}).site.name == "here"
+
+
+def test_a_named_file_that_is_absent_is_a_mistake():
+    """Defaults never stand in for a file that was asked for."""
+    with pytest.raises(BadDocument, match="cannot be read"):
+        config.load(None, {"MWL_CONFIG": "absent.yaml"})
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "dicom:\nsite:\n", "dicom: {}\n"])
+def test_an_empty_file_or_section_means_the_defaults(text):
+    """A section whose lines are all commented out is no mistake."""
+    assert loaded(text).dicom == config.Configuration().dicom
+
+
+def test_a_list_of_devices_without_entries_lets_nobody_in():
+    """To comment out the last device does not open the door to all."""
+    assert not loaded("devices:\n").devices
+    assert not loaded("devices: {}\n").devices
+
+
+def test_all_mistakes_come_at_once_with_file_line_and_column():
+    """One run shows everything there is to mend."""
+    text = "site: {nme: X, timezone: Europe/Berln}\ndicom:\n  ae_title: A_TITLE_OF_SEVENTEEN\n  listen: here\nweb: 8080\n"
+
+    assert mistakes(text) == [
+        "mwl.yaml:1:8: error: unknown key 'nme': did you mean 'name'?",
+        "mwl.yaml:1:26: error: timezone: no time zone is named 'Europe/Berln'; write one like Europe/Berlin",
+        "mwl.yaml:3:13: error: ae_title: an AE title has at most 16 characters, this one has 20",
+        "mwl.yaml:4:11: error: listen: write host:port, for example 127.0.0.1:11112 or [::1]:11112",
+        "mwl.yaml:5:6: error: web: keys and values are expected here",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a\n", "a configuration is keys and values"),
+        ("a: 1\n---\nb: 2\n", "a second document"),
+        ("database: mysql://host/x", "write sqlite:///file.db or postgresql+psycopg://"),
+        ("database: postgresql://u:secret@host/x", "write postgresql+psycopg://"),
+        ("database:", "database: input should be a valid string"),
+        ("site: {uid_root: 1.2.}", "without a last dot"),
+        ("site: {uid_root: 1.02.3}", "without leading zeros"),
+        ("site: {uid_root: 1.2}", "write it in quotes"),
+        ("site: {uid_root: 1.2.3456789012.3456789012.345678901234567}", "at most 39 characters"),
+        ("site: {charset: UTF-8}", "UTF-8 is ISO_IR 192"),
+        ("site: {charset: '\\'}", "defined terms"),
+        ("site: {charset: '\\ISO 2022 IR 87\\x'}", "defined terms"),
+        ('site: {name: "a\\nb"}', "control character"),
+        ('devices: {"A\\\\B": {}}', "without a backslash"),
+        ('devices: {"": {}}', "cannot be blank"),
+        ('devices: {"C\\u0154": {}}', "printable ASCII"),
+        ("devices: {CT1: {profle: x}}", "unknown key 'profle': did you mean 'profile'?"),
+        ("systems: {A: {status: {}}}", "the key 'to' is missing here"),
+        ("systems: {A: {status: {to: 'h:0'}}}", "port 0 cannot be connected to"),
+        ("systems: {A: {status: {to: 'h:1', message: ORM}}}", "for example ORM^O01"),
+        ("dicom: {limits: {pdu: 100}}", "greater than or equal to 4096"),
+        ("dicom: {tls: {certificate: a.pem}}", "the key 'key' is missing here"),
+    ],
+)
+def test_a_wrong_value_says_what_to_write_instead(text, message):
+    """Each mistake is one line that helps."""
+    (line,) = mistakes(text)
+
+    assert message in line
+    assert "secret" not in line
+
+
+def test_an_ae_title_that_is_a_number_is_taken_as_written():
+    """E-05: 1234 and 0123 are titles like any other."""
+    read = loaded("dicom: {ae_title: 1234}\ndevices: {0123: {profile: a}, 77: {}}\n")
+
+    assert (read.dicom.ae_title, list(read.devices)) == ("1234", ["0123", "77"])
+
+
+def test_variables_of_a_profile_are_values_of_any_kind():
+    """A profile may ask for a switch, a number or a list of rooms."""
+    read = loaded("devices: {CT1: {vars: {long: true, max: 20, station: NO, rooms: [A, B]}}}")
+
+    assert read.devices["CT1"].vars == {"long": True, "max": 20, "station": "NO", "rooms": ["A", "B"]}
+
+
+def test_blanks_around_an_ae_title_do_not_count():
+    """E-05: two keys that differ in blanks alone are one device."""
+    assert list(loaded('devices: {" CT1 ": {}}').devices) == ["CT1"]
+    assert mistakes('devices:\n  CT1: {}\n  " CT1": {}\n') == [
+        "mwl.yaml:3:3: error: the AE title 'CT1' stands here twice: blanks around it do not count"
+    ]
+
+
+def test_two_systems_that_send_alike_are_a_mistake():
+    """A message must lead to one system; an absent facility means any."""
+    text = 'systems:\n  A: {application: RIS}\n  B: {application: RIS, facility: "*"}\n  C: {application: RIS, facility: X}\n'
+
+    assert mistakes(text) == ["mwl.yaml:3:3: error: 'B' has the application and facility of 'A'"]
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [("127.0.0.1:0", "127.0.0.1", 0), ("[::1]:11112", "::1", 11112), ("localhost:104", "localhost", 104)],
+)
+def test_an_address_is_read_and_written_alike(text, host, port):
+    """IPv6 hosts stand in brackets."""
+    assert Address.parse(text) == Address(host, port)
+    assert str(Address(host, port)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["11112", ":11112", "::1:11112", "host:", "host:65536", "host:-1", "a b:1", "[]:1", 2575, None]
+)
+def test_what_is_no_address_is_refused(text):
+    """A port alone, or an IPv6 host without brackets, could mean several things."""
+    with pytest.raises(ValueError, match="host:port"):
+        Address.parse(text)
+
+
+@pytest.mark.parametrize(
+    "label", ["ISO_IR 192", "\\ISO 2022 IR 87", "ISO 2022 IR 6\\ISO 2022 IR 149", "GB18030"]
+)
+def test_defined_terms_are_character_sets(label):
+    """PS3.3 C.12.1.1.2: several terms are separated by backslashes, the first may be empty."""
+    assert loaded(f"site: {{charset: '{label}'}}").site.charset == label
+
+
+def test_variables_lie_over_the_file():
+    """Any key may be set by the environment; text needs no quoting there."""
+    read = loaded(
+        CONTRACT,
+        MWL_DATABASE="sqlite:///other.db",
+        MWL_DICOM__LISTEN="[::1]:104",
+        MWL_DICOM__LIMITS__ASSOCIATIONS="7",
+        MWL_SYSTEMS__RIS__APPLICATION="*",
+        MWL_SITE__NAME="",
+    )
+
+    assert read.database == "sqlite:///other.db"
+    assert read.dicom.listen == Address("::1", 104)
+    assert read.dicom.limits.associations == 7
+    assert (read.systems["RIS"].application, read.systems["RIS"].facility) == ("*", "HOSP")
+    assert read.site.name == "HOSP"
+
+
+def test_a_variable_finds_a_name_whatever_its_case():
+    """Names of devices and systems are spelled as in the file; a new one as in the variable."""
+    read = loaded(
+        "systems: {Ris: {facility: A}}\ndevices: {CT1: {vars: {station: A}}}\n",
+        MWL_SYSTEMS__RIS__FACILITY="B",
+        MWL_DEVICES__CT1__VARS__STATION="B",
+        MWL_DEVICES__MR1__PROFILE="mr",
+    )
+
+    assert {name: each.facility for name, each in read.systems.items()} == {"Ris": "B"}
+    assert read.devices["CT1"].vars == {"station": "B"}
+    assert read.devices["MR1"].profile == "mr"
+
+
+def test_a_whole_section_fits_in_one_variable():
+    """What begins with a brace is read as YAML and replaces the section."""
+    read = loaded(CONTRACT, MWL_DEVICES="{MR1: {profile: mr}}", MWL_DEVICES__MR1__VARS="{station: MR}")
+
+    assert {title: (each.profile, each.vars) for title, each in read.devices.items()} == {
+        "MR1": ("mr", {"station": "MR"})
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("MWL_DATABSE", "x", "$MWL_DATABSE:1:1: error: unknown key 'databse': did you mean 'database'?"),
+        ("MWL_DICOM__LISTN", "x", "$MWL_DICOM__LISTN:1:1: error: unknown key 'listn': did you mean 'listen'?"),
+        ("MWL_DICOM__LISTEN", "x", "$MWL_DICOM__LISTEN:1:1: error: listen: write host:port, for example 127.0.0.1:11112 or [::1]:11112"),
+        ("MWL_DEVICES", "{CT1: ", "$MWL_DEVICES:2:1: error: did not find expected node content"),
+        ("MWL_DATABASE_FILE", "absent", "$MWL_DATABASE_FILE:1:1: error: absent cannot be read: No such file or directory"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_variable_names_the_variable(name, value, line):
+    """An unknown variable is an error like an unknown key."""
+    assert mistakes("", **{name: value}) == [line]
+
+
+def test_variables_that_are_no_settings_are_left_alone():
+    """Discovery, the log level and tests have variables of their own."""
+    assert loaded(
+        "", MWL_CONFIG="x", MWL_LOG_LEVEL="DEBUG", MWL_REQUIRE_PEERS="1", MWL_TEST_DATABASE_URL="x", PATH="x"
+    )
+
+
+def test_the_database_url_may_be_a_secret_file(tmp_path: Path):
+    """A file named by a variable, or a credential of the service manager, holds the URL."""
+    (tmp_path / "database").write_text("postgresql+psycopg://u:p@h/n\n")
+
+    by_file = loaded("database: sqlite:///x.db", MWL_DATABASE_FILE=str(tmp_path / "database"))
+    by_credential = loaded("database: sqlite:///x.db", CREDENTIALS_DIRECTORY=str(tmp_path))
+
+    assert by_file.database == by_credential.database == "postgresql+psycopg://u:p@h/n"
+    assert by_file.origin(["database"]) == "$MWL_DATABASE_FILE"
+    assert by_credential.origin(["database"]) == "credential database"
+
+
+def test_a_variable_comes_before_a_credential(tmp_path: Path):
+    """The environment is nearer than the unit."""
+    (tmp_path / "database").write_text("sqlite:///credential.db")
+
+    assert (
+        loaded("", CREDENTIALS_DIRECTORY=str(tmp_path), MWL_DATABASE="sqlite:///v.db").database
+        == "sqlite:///v.db"
+    )
+
+
+def test_the_url_and_its_file_together_are_a_mistake(tmp_path: Path):
+    """Two secrets that may differ are one too many."""
+    (tmp_path / "database").write_text("sqlite:///x.db")
+
+    (line,) = mistakes("", MWL_DATABASE="sqlite:///y.db", MWL_DATABASE_FILE=str(tmp_path / "database"))
+
+    assert "keep one of them" in line
+
+
+def test_every_effective_value_knows_its_origin():
+    """A line of the file, a variable, or the default."""
+    read = loaded(
+        'dicom:\n  ae_title: BROKER\ndevices: {" CT1": {profile: ge}}\n', MWL_WEB__LISTEN="127.0.0.1:0"
+    )
+
+    shown = {key: (value, origin) for key, value, origin in read.effective()}
+
+    assert shown["dicom.ae_title"] == ("BROKER", "mwl.yaml:2")
+    assert shown["dicom.listen"] == ("127.0.0.1:11112", "default")
+    assert shown["web.listen"] == ("127.0.0.1:0", "$MWL_WEB__LISTEN")
+    assert shown["devices.CT1.profile"] == ("ge", "mwl.yaml:3")
+
+
+def test_a_section_laid_over_leaves_no_origin_of_the_old_behind():
+    """After a variable replaced the devices no value claims to come from the file."""
+    read = loaded("devices: {CT1: {profile: ge}}", MWL_DEVICES="{CT1: {}}")
+
+    assert read.origin(["devices", "CT1", "profile"]) == "default"
+
+
+def test_a_later_check_can_point_into_the_file():
+    """An unknown profile, found when profiles are read, is reported at its line."""
+    read = loaded("devices:\n  CT1: {profile: gee}\n")
+
+    assert (
+        str(read.problem(["devices", "CT1", "profile"], "is unknown")) == "mwl.yaml:2:18: error: is unknown"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql+psycopg://user:p@ss:w/rd@host/name", "postgresql+psycopg://user:***@host/name"),
+        ("postgresql+psycopg://user@host/name", "postgresql+psycopg://user@host/name"),
+        ("sqlite:///mwl.db", "sqlite:///mwl.db"),
+        ("sqlite:////var/lib/a:b/mwl.db", "sqlite:////var/lib/a:b/mwl.db"),
+    ],
+)
+def test_a_password_is_never_shown(url, shown):
+    """What is printed or logged of a URL leaves the secret out."""
+    assert without_password(url) == shown
+    assert ("database", shown, "default") not in list(loaded(f"database: '{url}'").effective())
+
+
+def test_shipped_folders_are_found_in_a_wheel_and_in_a_checkout(tmp_path: Path):
+    """Inside the package where it was installed from a wheel, beside it otherwise."""
+    package = tmp_path / "lib" / "mwl"
+    (package.parent / "mappings").mkdir(parents=True)
+    assert shipped("mappings", package) == package.parent / "mappings"
+
+    (package / "_mappings").mkdir(parents=True)
+    assert shipped("mappings", package) == package / "_mappings"
+
+
+def test_the_configured_folder_is_searched_before_the_shipped_one(tmp_path: Path):
+    """A site's profile shadows a shipped one; the same folder is not read twice, an absent one not at all."""
+    package = tmp_path / "mwl"
+    (package / "_mappings").mkdir(parents=True)
+    own = tmp_path / "own"
+    assert profile_folders(own, package) == [package / "_mappings"]
+
+    own.mkdir()
+    assert profile_folders(own, package) == [own, package / "_mappings"]
+    assert len(profile_folders(own / ".." / "mwl" / "_mappings", package)) == 1
+
+
+def test_this_very_package_ships_profiles_and_examples():
+    """The editable install of a checkout finds both."""
+    assert shipped("mappings").is_dir()
+    assert shipped("fixtures").is_dir()
+
+
+def test_nothing_changes_after_loading():
+    """A configuration is replaced whole, never edited."""
+    with pytest.raises(ValueError, match="frozen"):
+        loaded().dicom.ae_title = "X"  # type: ignore[misc]
+
+
+def test_an_ae_title_of_sixteen_characters_is_the_longest():
+    """PS3.5 table 6.2-1."""
+    assert ae_title("A" * 16) == "A" * 16
+    with pytest.raises(ValueError, match="at most 16"):
+        ae_title("A" * 17)
+
+
+@pytest.mark.parametrize(
+    ("tz", "zone"),
+    [
+        ("Asia/Tokyo", "Asia/Tokyo"),
+        (":Asia/Tokyo", "Asia/Tokyo"),
+        ("CET-1CEST,M3.5.0", "UTC"),
+        ("../etc/passwd", "UTC"),
+    ],
+)
+def test_the_hosts_zone_is_the_default(tz, zone, monkeypatch: pytest.MonkeyPatch):
+    """A rule or a path in $TZ is no zone name."""
+    monkeypatch.setenv("TZ", tz)
+
+    assert model.host_zone() == zone
+    assert loaded().site.timezone == zone
+
+
+def test_every_key_has_a_sentence():
+    """The JSON Schema and the manual have something to say about each."""
+    schema = config.Configuration.model_json_schema()
+    silent = [
+        f"{name}.{key}"
+        for name, section in {**schema["$defs"], "": schema}.items()
+        for key, each in section["properties"].items()
+        if "description" not in each
+    ]
+
+    assert not silent
