@@ -66,6 +66,10 @@ CLOSED = frozenset({_S.COMPLETED, _S.DISCONTINUED, _S.CANCELLED})
 """States in which a step is off the worklist unless a device asks for it (A-48)."""
 
 
+WAITING = frozenset({_S.SCHEDULED, _S.ARRIVED, _S.READY})
+"""States in which nothing was done yet: an order that is put on hold takes these off the worklist (C.4)."""
+
+
 class PerformedState(StrEnum):
     """(0040,0252) of a performed procedure step (PS3.4 F.7.2)."""
 

@@ -12,15 +12,17 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from mwl.errors import Finding
+from mwl.errors import Finding, Location
 
 Element: TypeAlias = dict[str, Any]
 Document: TypeAlias = dict[str, Element]
 
 STEP_SEQUENCE = "00400100"
 """Scheduled Procedure Step Sequence: its one item is the step's document."""
+
+_UNSTATED = Location("MSH")
 
 
 class Level(StrEnum):
@@ -50,6 +52,7 @@ class WorklistItem:
     procedure: Document
     step: Document  # holds (0040,0020) with the current state
     system: str  # the configured system that ordered it
+    held: bool = False  # the order is on hold: the step is on no worklist
 
     def merged(self) -> Document:
         """Return the item as one data set: patient and procedure at the root, the step in its sequence."""
@@ -65,7 +68,23 @@ class OrderAction(StrEnum):
     DISCONTINUE = "discontinue"
     ARRIVE = "arrive"
     COMPLETE = "complete"
+    REPLACE = "replace"  # cancel what another order of the message takes the place of
+    HOLD = "hold"  # off every worklist; the state stays
+    RELEASE = "release"  # an update, and back on the worklist
     NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPolicies:
+    """What becomes of orders on which systems differ; a system profile says it (`order.policies`)."""
+
+    new_again: Literal["update", "refuse"] = "update"  # a new order that is known and says something else
+    change_of_unknown: Literal["create", "refuse"] = "create"
+    cancel_of_unknown: Literal["refuse", "accept"] = "refuse"  # and whatever else moves steps
+    late: Literal["fill", "apply"] = "fill"  # a message older than the last: fills gaps, or counts as any
+    change_of_begun: Literal["update", "keep", "refuse"] = "update"  # of a step whose exam has begun
+    cancel_of_begun: Literal["keep", "discontinue", "refuse"] = "keep"
+    other_study: Literal["take", "keep", "refuse"] = "take"  # of a known order; taken until an exam has begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +103,8 @@ class ProcedureChange:
     # Tags whose values the profile put in place of what the message does not hold: they fill a gap
     # in what is stored, and say nothing about which order is meant.
     assumed: frozenset[str] = frozenset()
+    effective_at: dt.datetime | None = None  # ORC-9, aware: when what the order says came to be
+    group: int = 0  # which order of the message said it first, from 1, for a finding; 0: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +116,69 @@ class OrderMessage:
     procedures: tuple[ProcedureChange, ...]
     sent_at: dt.datetime | None = None  # MSH-7, aware
     findings: tuple[Finding, ...] = field(default=())  # warnings: what was cut, converted, assumed
+    policies: OrderPolicies = OrderPolicies()
+
+
+@dataclass(frozen=True, slots=True)
+class PatientChange:
+    """What a message says of one patient.
+
+    *patient* is as in an order.  *visit* holds attributes of the procedure level: where the patient
+    is treated now.  *prior* are the identities that are this patient's from now on, each a document
+    of patient ID and issuer.
+    """
+
+    patient: Document
+    visit: Document = field(default_factory=dict)
+    prior: tuple[Document, ...] = ()
+    at: Location = _UNSTATED  # where the patient is identified, for a finding
+    prior_at: Location = _UNSTATED
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Which open steps the patient has come for."""
+
+    day: str = ""  # those that start on this day, YYYYMMDD on the site's wall clock; "": on any
+    same_visit: bool = False  # of the very visit alone; otherwise also those of no known visit
+
+
+@dataclass(frozen=True, slots=True)
+class PatientMessage:
+    """A message on patients (ADT) as the system profile read it; applied whole or not at all."""
+
+    system: str
+    changes: tuple[PatientChange, ...]
+    arrival: Arrival | None = None
+    keeps_unknown: bool = False  # whether a patient nobody has ordered anything for is stored
+    sent_at: dt.datetime | None = None  # MSH-7, aware
+    findings: tuple[Finding, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleMessage:
+    """An appointment (SIU) as the system profile read it; applied whole or not at all.
+
+    Of an order that is known the *moves* alone change, those of its steps that the services are.
+    Of one that is not, a new one is made where nothing is *lacking*.
+    """
+
+    system: str
+    action: OrderAction
+    patient: Document
+    links: tuple[Document, ...]  # what the order is known by; asked in turn
+    procedure: Document  # what a new order is made of
+    services: tuple[Document, ...]  # what its steps are made of, and what moves those of a known order
+    moves: frozenset[str] = frozenset()  # tags that an appointment changes in a known step
+    assumed: frozenset[str] = frozenset()  # as in `ProcedureChange`
+    lacking: tuple[Finding, ...] = ()
+    at: Location = _UNSTATED  # where the appointment is identified, for a finding
+    sent_at: dt.datetime | None = None  # MSH-7, aware
+    findings: tuple[Finding, ...] = field(default=())
+
+
+Incoming: TypeAlias = OrderMessage | PatientMessage | ScheduleMessage
+"""What a message asks for."""
 
 
 def values(document: Mapping[str, Element], tag: str) -> list[Any]:

@@ -18,6 +18,7 @@ from mwl.query import (
     holds,
     name_groups,
     name_matches,
+    name_patterns,
     normal_time,
     pattern,
 )
@@ -88,6 +89,12 @@ def matching(key: str) -> set[str]:
         ("A-23", "müller^jürgen", {"S5"}),
         ("A-23", "иванов*", {"S9"}),
         ("A-24", "DOE^JANE^^^==", {"S2"}),
+        ("A-24", "DOE^JANE^*", {"S2"}),
+        ("A-24", "DOE^JOHN^*", {"S1", "S3"}),
+        ("A-24", "DOE^*^*^*", {"S1", "S2", "S3", "S4"}),
+        ("A-24", "DOE^JANE^?", set()),
+        ("A-24", "DOE^JANE^*^DR", set()),
+        ("A-24", "Wang^XiaoDong^*=王^小东^*=*^*", {"S6"}),
         ("A-25", "=山田^太郎", {"S7"}),
         ("A-25", "Hong*=洪*=홍*", {"S8"}),
         ("A-25", "Hong*=王*", set()),
@@ -116,6 +123,23 @@ def test_a_key_never_matches_an_absent_group():
     """A-21: a name without an ideographic group is not found by a pattern for one."""
     assert not name_matches("=*王*", "DOE^JANE")
     assert not name_matches("*", "")
+
+
+@given(st.text("ab*^", max_size=8), st.text("ab^", max_size=6).filter(lambda name: name.rstrip("^")))
+def test_a_missing_component_is_an_empty_one(key, stored):
+    """A-24, against the definition: a name may be written with as many empty components as the key has."""
+    wanted, name = key.rstrip("^"), stored.rstrip("^")
+    written_out = [name + "^" * count for count in range(len(key) + 1)]
+
+    expected = any(pattern(wanted).fullmatch(each) for each in written_out)
+    assert name_matches(key, stored) == expected
+
+
+def test_a_key_of_nothing_but_stars_and_carets_is_read_in_one_pass():
+    """A peer's longest key costs as much as any other of its length."""
+    (patterns,) = name_patterns("a" + "^*" * 100_000)
+
+    assert patterns == ("a^*", "a")
 
 
 def test_accents_are_significant():

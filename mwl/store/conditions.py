@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 from typing import NamedTuple, TypeAlias
 
 from mwl.model import STEP_SEQUENCE
-from mwl.query import START_DATE, START_TIME, Criterion, Op, Path, name_groups
+from mwl.query import START_DATE, START_TIME, Criterion, Op, Path, name_patterns
 from mwl.store import patterns
 from mwl.store.promoted import column, storable
 
@@ -28,9 +29,14 @@ STATION: Path = (STEP_SEQUENCE, "00400001")
 MODALITY: Path = (STEP_SEQUENCE, "00080060")
 STEP_ID: Path = (STEP_SEQUENCE, "00400009")
 STATE: Path = (STEP_SEQUENCE, "00400020")
+HELD: Path = (STEP_SEQUENCE, "held")
+"""Whether the order is on hold: of the step, and no attribute of its own."""
 
 TEXTS = frozenset({PATIENT_ID, ISSUER, ACCESSION, PROCEDURE_ID, STUDY, STATION, MODALITY, STEP_ID, STATE})
 """Promoted attributes that are compared as they are; start and name have rules of their own."""
+
+KEYS = 9
+"""In the place of a component group: the keys of fuzzy matching, which have a table of their own."""
 
 _DATE = 8  # characters of DA
 
@@ -47,9 +53,10 @@ class Test(StrEnum):
     FILLED = "filled"  # (): there is a value
     NEVER = "never"  # ()
     NAMED = "named"  # (): the patient has a name, were it without a letter
+    SHOWN = "shown"  # (): the order is not on hold
 
 
-BINDING = frozenset(Test) - {Test.FILLED, Test.NEVER, Test.NAMED}
+BINDING = frozenset(Test) - {Test.FILLED, Test.NEVER, Test.NAMED, Test.SHOWN}
 """Tests that bind a value; each binds one."""
 
 
@@ -80,6 +87,9 @@ class Condition:
     shape: Shape
     values: tuple[Value, ...]
 
+
+SHOWN = Condition(Shape(HELD, ((Piece(Test.SHOWN),),), negate=False), ())
+"""The condition of every worklist: a step whose order is on hold is on none (C.4)."""
 
 _Tests: TypeAlias = list[tuple[Piece, list[Value]]]
 """The pieces of one alternative, each with what it binds."""
@@ -183,22 +193,32 @@ def _end_of(day: str) -> str:
 def _names(criterion: Criterion) -> list[_Tests] | None:
     if any(len(wanted) > patterns.LONGEST for wanted in criterion.values):
         return None
-    keys = [name_groups(storable(wanted)) for wanted in criterion.values]
+    keys = [name_patterns(storable(wanted)) for wanted in criterion.values]
     # PS3.5 6.2.1.2 knows three groups; what more would mean is for the oracle.
     if any(len(groups) > 3 for groups in keys):
         return None
-    return [_named(groups) for groups in keys] or [_one(Test.NEVER)]
+    return [tests for groups in keys for tests in _named(groups)] or [_one(Test.NEVER)]
 
 
-def _named(groups: Sequence[str]) -> _Tests:
+def _named(groups: Sequence[tuple[str, ...]]) -> list[_Tests]:
+    """Return the ways a name can match: every choice of one pattern a group."""
     if len(groups) == 1:
-        return _matching(groups[0])
+        return [_matching(wanted) for wanted in groups[0]]
     # A group of stars alone is satisfied by a group that is not there (A-25).
-    asked = [(n, group) for n, group in enumerate(groups) if group.strip("*")]
-    return [test for n, group in asked for test in _matching(group, n)] or _one(Test.NAMED)
+    asked = [[(n, wanted) for wanted in group] for n, group in enumerate(groups) if group[-1].strip("*")]
+    return [
+        [test for n, wanted in chosen for test in _matching(wanted, n)] or _one(Test.NAMED)
+        for chosen in product(*asked)
+    ]
+
+
+def _sounds(criterion: Criterion) -> list[_Tests] | None:
+    if any(len(wanted) > patterns.LONGEST for wanted in criterion.values):
+        return None
+    return [_matching(storable(wanted), KEYS) for wanted in criterion.values] or [_one(Test.NEVER)]
 
 
 _TEXT = {Op.IN: _among, Op.WILDCARD: _wildcard, Op.RANGE: _range, Op.PRESENT: _filled}
 _START = {Op.IN: _days, Op.RANGE: _dates, Op.SPAN: _range, Op.PRESENT: _filled}
 _TIME = {Op.RANGE: _range, Op.PRESENT: _filled}
-_NAME = {Op.NAME: _names, Op.PRESENT: lambda _: [_one(Test.NAMED)]}
+_NAME = {Op.NAME: _names, Op.SOUNDS: _sounds, Op.PRESENT: lambda _: [_one(Test.NAMED)]}

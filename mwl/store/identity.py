@@ -24,10 +24,11 @@ somebody's, or a merge not yet heard of, and joining the two would give one pati
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, false, or_, select
+from sqlalchemy import Select, and_, bindparam, or_, select
 
 from mwl.store.tables import procedures
 from mwl.store.transaction import Transaction
@@ -47,6 +48,15 @@ class OrderNumbers:
     accession_issuer: str = ""
     requested_procedure_id: str = ""
     study_instance_uid: str = ""
+    booked: str = ""  # of one that an appointment made: tags of the numbers that are made up
+
+    @property
+    def stated(self) -> OrderNumbers:
+        """The numbers without those that are made up: these tell nothing about which order it is."""
+        made_up: dict[str, Any] = {
+            name: "" for tag, names in _MADE_UP.items() if tag in self.booked.split() for name in names
+        }
+        return replace(self, **made_up) if made_up else self
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -68,6 +78,9 @@ class OrderNumbers:
 
 
 _FIELDS = tuple(field.name for field in fields(OrderNumbers))  # columns of the same names
+_MADE_UP = {"00080050": ("accession", "accession_issuer"), "00401001": ("requested_procedure_id",)}
+_NUMBERS = ("filler", "placer", "accession", "study_instance_uid")
+_PROCEDURE_ID, _PATIENT = "requested_procedure_id", "patient_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +90,20 @@ class Found:
     keys: tuple[int, ...] = ()
     other_patient: bool = False  # the numbers are another patient's
     study_of_other_patient: bool = False  # the Study Instance UID is
+    booked: tuple[int, ...] = ()  # those of the keys that an appointment made
 
 
 def find(tx: Transaction, sent: OrderNumbers) -> Found:
     """Return the stored procedures that *sent* means."""
-    known = [(row.key, _numbers(row)) for row in tx.connection.execute(_sharing(sent))]
-    return pick(sent, known)
+    shared = tuple(name for name in _NUMBERS if getattr(sent, name))
+    if not sent.of_the_order and sent.requested_procedure_id:
+        shared += (_PROCEDURE_ID,)
+    if not shared:
+        return Found()
+    rows = tx.connection.execute(
+        _sharing(shared), {name: getattr(sent, name) for name in (*shared, _PATIENT)}
+    )
+    return pick(sent, [(row[0], OrderNumbers(*row[1:]).stated) for row in rows])
 
 
 def pick(sent: OrderNumbers, known: Sequence[tuple[int, OrderNumbers]]) -> Found:
@@ -90,8 +111,10 @@ def pick(sent: OrderNumbers, known: Sequence[tuple[int, OrderNumbers]]) -> Found
     meant = [(key, stored) for key, stored in known if means(sent, stored)]
     own = [(key, stored) for key, stored in meant if stored.patient_key == sent.patient_key]
     best = max((_agreement(sent, stored) for _, stored in own), default=())
+    nearest = [(key, stored) for key, stored in own if _agreement(sent, stored) == best]
     return Found(
-        keys=tuple(key for key, stored in own if _agreement(sent, stored) == best),
+        keys=tuple(key for key, _ in nearest),
+        booked=tuple(key for key, stored in nearest if stored.booked),
         other_patient=bool(meant) and not own,
         study_of_other_patient=any(
             stored.study_instance_uid == sent.study_instance_uid != ""
@@ -101,27 +124,17 @@ def pick(sent: OrderNumbers, known: Sequence[tuple[int, OrderNumbers]]) -> Found
     )
 
 
-def _sharing(sent: OrderNumbers) -> Select[Any]:
-    """Select the procedures that share a number with *sent*."""
+@lru_cache
+def _sharing(names: tuple[str, ...]) -> Select[Any]:
+    """Select the procedures that share one of these numbers, which are bound by name."""
     columns = procedures.c
-    shared = [
-        column == number
-        for column, number in (
-            (columns.filler, sent.filler),
-            (columns.placer, sent.placer),
-            (columns.accession, sent.accession),
-            (columns.study_instance_uid, sent.study_instance_uid),
-        )
-        if number
-    ]
-    if sent.requested_procedure_id and not sent.of_the_order:
-        same_patient = columns.patient_key == sent.patient_key
-        shared.append(and_(columns.requested_procedure_id == sent.requested_procedure_id, same_patient))
-    return select(columns.key, *(columns[name] for name in _FIELDS)).where(or_(false(), *shared))
-
-
-def _numbers(row: Row[Any]) -> OrderNumbers:
-    return OrderNumbers(**{name: getattr(row, name) for name in _FIELDS})
+    shared = []
+    for name in names:
+        same = columns[name] == bindparam(name)
+        if name == _PROCEDURE_ID:
+            same = and_(same, columns[_PATIENT] == bindparam(_PATIENT))
+        shared.append(same)
+    return select(columns.key, *(columns[name] for name in _FIELDS)).where(or_(*shared))
 
 
 def means(sent: OrderNumbers, stored: OrderNumbers) -> bool:

@@ -22,7 +22,8 @@ vanishes from the worklist is worse than a step that must be closed by hand.  Fo
 item that names a step ID is never led by modality or station to a step with another.
 
 A patient who differs breaks the rungs 4 and 5; the rungs 1 to 3 hold, and the difference is reported
-(F-M23, F51).  Nothing is ever copied from the MPPS to the order (B-35).
+(F-M23, F51).  A device that asked before a merge returns the ID the patient had then, which is the same
+patient.  Nothing is ever copied from the MPPS to the order (B-35).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from mwl.model import Document, items, text
 from mwl.store import promoted
@@ -67,6 +68,10 @@ class Remark(StrEnum):
     WRONG_ENTRY = "the wrong worklist entry was selected"
 
 
+PatientId: TypeAlias = tuple[str, str]
+"""A patient's ID and its issuer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Numbers:
     """What identifies a step: as an MPPS item states it, or as it is stored; "" is unknown."""
@@ -80,6 +85,7 @@ class Numbers:
     issuer: str = ""
     modality: str = ""
     stations: frozenset[str] = frozenset()
+    prior_ids: frozenset[PatientId] = frozenset()  # of the patient as stored: merged into it
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +177,12 @@ def _study(item: Numbers, stored: Numbers) -> bool | None:
 
 
 def _patient(item: Numbers, stored: Numbers) -> bool | None:
-    same = _equal(item.patient_id, stored.patient_id)
-    return same and _equal(item.issuer, stored.issuer) is not False
+    if not item.patient_id or not stored.patient_id:
+        return None
+    return any(
+        item.patient_id == patient_id and _equal(item.issuer, issuer) is not False
+        for patient_id, issuer in ((stored.patient_id, stored.issuer), *stored.prior_ids)
+    )
 
 
 def _modality(item: Numbers, stored: Numbers) -> bool | None:
@@ -241,7 +251,9 @@ def candidates(tx: Transaction, item: Numbers) -> list[Candidate]:
         )
         # Study and accession have SELECTs of their own: the patient is the support that is left.
         if item.patient_id:
-            numbered = numbered.where(patients.c.patient_id == item.patient_id)
+            merged = select(_PRIOR.c.merged_into).where(_PRIOR.c.patient_id == item.patient_id)
+            same = or_(patients.c.patient_id == item.patient_id, patients.c.key.in_(merged))
+            numbered = numbered.where(same)
         sharing.append(numbered)
     keys: set[int] = set()
     for wanted_steps in sharing:
@@ -249,6 +261,8 @@ def candidates(tx: Transaction, item: Numbers) -> list[Candidate]:
         keys.update(found if len(found) <= _MOST else ())
     return _load(tx, keys)
 
+
+_PRIOR = patients.alias("prior")
 
 _MOST = 500
 """Steps that may share a number: what more of them share ("0", "1") is a constant and tells nothing."""
@@ -262,18 +276,25 @@ def _load(tx: Transaction, keys: Collection[int]) -> list[Candidate]:
         select(
             steps.c.key, steps.c.step_id, steps.c.modality,
             procedures.c.requested_procedure_id, procedures.c.accession, procedures.c.accession_issuer,
-            procedures.c.study_instance_uid, patients.c.patient_id, patients.c.issuer,
+            procedures.c.study_instance_uid, procedures.c.patient_key, patients.c.patient_id,
+            patients.c.issuer,
         )
         .select_from(steps.join(procedures).join(patients))
         .where(steps.c.key.in_(keys))
         .order_by(steps.c.key)
     )  # fmt: skip
+    rows = tx.connection.execute(numbers).all()
+    prior: dict[int, set[PatientId]] = {}
+    merged = _PRIOR.c.merged_into.in_({row.patient_key for row in rows})
+    for each in tx.connection.execute(select(_PRIOR).where(merged)):
+        prior.setdefault(each.merged_into, set()).add((each.patient_id, each.issuer))
     return [
         Candidate(row.key, Numbers(
             step_id=row.step_id, requested_procedure_id=row.requested_procedure_id,
             accession=row.accession, accession_issuer=row.accession_issuer,
             studies=frozenset({row.study_instance_uid}), patient_id=row.patient_id, issuer=row.issuer,
             modality=row.modality, stations=frozenset(stations.get(row.key, ())),
+            prior_ids=frozenset(prior.get(row.patient_key, ())),
         ))
-        for row in tx.connection.execute(numbers)
+        for row in rows
     ]  # fmt: skip

@@ -1,6 +1,6 @@
-"""What a scheduled step has to do with: the messages that touched it, the performed steps linked to it.
+"""What belongs together: a scheduled step and its messages and performed steps; a message and its effects.
 
-For people who ask why a step is as it is; nothing is decided by it.
+For people who ask why a step is as it is, or what a message did; nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,15 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, select
 
-from mwl.store.tables import message_links, messages, performed, performed_links
+from mwl.store.tables import (
+    message_links,
+    messages,
+    patients,
+    performed,
+    performed_links,
+    procedures,
+    steps,
+)
 from mwl.store.transaction import Transaction
 
 
@@ -17,6 +25,7 @@ from mwl.store.transaction import Transaction
 class MessageLink:
     """A message that touched the step."""
 
+    key: int
     received_at: str  # UTC, as the tables hold instants
     system: str
     kind: str  # "ORM^O01"
@@ -52,8 +61,86 @@ def of_step(tx: Transaction, step_key: int) -> Links:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class PatientEffect:
+    """A patient the message touched."""
+
+    key: int
+    patient_id: str
+    issuer: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureEffect:
+    """A requested procedure the message touched."""
+
+    key: int
+    accession: str
+    requested_procedure_id: str
+    study_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepEffect:
+    """A scheduled step the message touched, as it is now."""
+
+    key: int
+    step_id: str
+    modality: str
+    start: str  # site-local, YYYYMMDDHHMMSS.FFFFFF
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a message touched and is still there."""
+
+    patients: tuple[PatientEffect, ...]
+    procedures: tuple[ProcedureEffect, ...]
+    steps: tuple[StepEffect, ...]
+
+
+def of_message(tx: Transaction, message_key: int) -> Effects:
+    """Return what the message touched."""
+    wanted = {"message": message_key}
+    return Effects(
+        tuple(PatientEffect(*row) for row in tx.connection.execute(_PATIENTS, wanted)),
+        tuple(ProcedureEffect(*row) for row in tx.connection.execute(_PROCEDURES, wanted)),
+        tuple(StepEffect(*row) for row in tx.connection.execute(_STEPS, wanted)),
+    )
+
+
+_TOUCHED = message_links.c.message_key == bindparam("message")
+
+_PATIENTS = (
+    select(patients.c.key, patients.c.patient_id, patients.c.issuer)
+    .join(message_links)
+    .where(_TOUCHED)
+    .order_by(patients.c.key)
+)
+
+_PROCEDURES = (
+    select(
+        procedures.c.key,
+        procedures.c.accession,
+        procedures.c.requested_procedure_id,
+        procedures.c.study_instance_uid,
+    )
+    .join(message_links)
+    .where(_TOUCHED)
+    .order_by(procedures.c.key)
+)
+
+_STEPS = (
+    select(steps.c.key, steps.c.step_id, steps.c.modality, steps.c.start, steps.c.state)
+    .join(message_links)
+    .where(_TOUCHED)
+    .order_by(steps.c.key)
+)
+
 _MESSAGES = (
     select(
+        messages.c.key,
         messages.c.received_at,
         messages.c.system,
         messages.c.kind,

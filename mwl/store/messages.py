@@ -1,7 +1,15 @@
-"""Every message that arrived: its raw bytes, what became of it, and what it touched.
+"""Every message that arrived: its raw bytes, what became of it, what it is found by, what it touched.
 
-A message is recorded, applied and answered in one transaction; the answer is kept because a
-repeated message gets the same one (D-30).
+Theory of operation.  A message is recorded, applied and answered in one transaction.  One row stands
+for the same bytes of the same sender, however often they come: a duplicate gets the row's answer
+again (D-30), a refused message that is sent every minute is counted and not stored every minute.
+
+Applying a message is an *attempt*.  The row tells of the newest one, whether the message came again
+or was replayed; an attempt that ended otherwise, or was replayed over, moves to `message_attempts`
+with the answer it got, so that what a sender was told can always be shown.  Once a message had its
+effect the row says so for good: an attempt that fails after that goes to `message_attempts` itself.
+
+What a message is found by (`SearchKey`) is written in the same transaction, for refused ones too.
 """
 
 from __future__ import annotations
@@ -9,18 +17,44 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
-from mwl.store.promoted import bounded, storable
-from mwl.store.tables import message_links, messages
+from mwl.store import allowances
+from mwl.store.allowances import Limit
+from mwl.store.promoted import bounded, column, storable
+from mwl.store.tables import message_attempts, message_keys, message_links, messages, procedures
 from mwl.store.transaction import Transaction
+
+KEYS = 200
+"""Search keys of one message at most; an order has about six."""
+
+
+SETTLED = frozenset({"AA", "ignored"})
+"""Outcomes after which the same bytes are not applied again (D-30)."""
 
 
 def digest_of(raw: bytes) -> str:
     """Return the SHA-256 of *raw*, hexadecimal: what makes a message byte-identical to another."""
     return hashlib.sha256(raw).hexdigest()
+
+
+class KeyKind(StrEnum):
+    """What sort of number a message is found by."""
+
+    PATIENT = "patient"  # patient IDs, those of a merge included
+    ACCESSION = "accession"
+    ORDER = "order"  # placer, filler and requested procedure
+
+
+@dataclass(frozen=True, slots=True)
+class SearchKey:
+    """A number that a message holds."""
+
+    kind: KeyKind
+    value: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +68,7 @@ class MessageRecord:
     facility: str = ""  # MSH-4
     control_id: str = ""  # MSH-10
     kind: str = ""  # MSH-9, "ORM^O01"
+    keys: tuple[SearchKey, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -42,89 +77,213 @@ class MessageRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """A message on record, and the answer it got."""
+class Attempt:
+    """How applying a message ended."""
 
-    key: int
-    received_at: str  # UTC, as the tables hold instants
     outcome: str  # MSA-1 of the answer, or "ignored"; "" while there is none
     acknowledgement: bytes | None
     error: str
 
 
-def record(tx: Transaction, message: MessageRecord) -> int:
-    """Put *message* on record and return its key; it has no outcome yet."""
+@dataclass(frozen=True, slots=True)
+class OnRecord:
+    """A message on record that is to be applied; `answered` ends it."""
+
+    key: int
+    message: MessageRecord
+    earlier: Attempt | None = None  # what became of it before
+    replay: bool = False  # it did not come again: a person applies it again
+
+
+def arrived(tx: Transaction, message: MessageRecord) -> OnRecord:
+    """Put *message* on record, or count it where the same bytes of its sender are on record."""
+    return _counted(tx, message) or OnRecord(_record(tx, message), message)
+
+
+def refused(tx: Transaction, message: MessageRecord, limit: Limit) -> OnRecord | None:
+    """Do as `arrived` for a message that is refused; None where no room is left for such: it is not kept."""
+    arrival = _counted(tx, message)
+    if arrival is None and allowances.take(tx, limit, len(message.raw)):
+        arrival = OnRecord(_record(tx, message), message)
+    return arrival
+
+
+def resumed(tx: Transaction, key: int, message: MessageRecord) -> OnRecord | None:
+    """Take the message *key* up again, to replay it; it stays locked until the transaction ends.
+
+    *message* is what is known of it now.  None where it is on record no more.
+    """
+    held = select(*_ATTEMPT).where(messages.c.key == key).with_for_update()
+    row = tx.connection.execute(held).one_or_none()
+    return None if row is None else OnRecord(key, message, Attempt(*row), replay=True)
+
+
+def number_reused(tx: Transaction, arrival: OnRecord) -> bool:
+    """Tell whether its sender gave the number of a message that is new here to another one before (D-30)."""
+    message = arrival.message
+    if arrival.earlier is not None or not message.control_id:
+        return False
+    facts = _facts(message)
+    wanted = {name: facts[name] for name in ("control_id", "application", "facility")}
+    return tx.connection.scalar(_SAME_NUMBER, {**wanted, "message": arrival.key}) is not None
+
+
+def answered(
+    tx: Transaction, taken: OnRecord, outcome: str, acknowledgement: bytes | None, error: str = ""
+) -> None:
+    """Keep what became of a message, and the bytes it was, or would have been, answered with.
+
+    A replay that fails does not undo what the message did before: it is kept as an attempt beside it.
+    """
+    attempt = {
+        "attempted_at": tx.stamp,
+        "replayed": int(taken.replay),
+        "outcome": outcome,
+        "acknowledgement": acknowledgement,
+        "error": storable(error),
+    }
+    earlier = taken.earlier
+    if earlier is not None and earlier.outcome in SETTLED and outcome not in SETTLED:
+        tx.connection.execute(insert(message_attempts), {"message_key": taken.key, **attempt})
+        return
+    if earlier is not None:
+        if taken.replay or (earlier.outcome, earlier.error) != (outcome, attempt["error"]):
+            tx.connection.execute(_SET_ASIDE, {"message": taken.key})
+        _refresh(tx, taken)
+    tx.connection.execute(_ANSWER, {"message": taken.key, **attempt})
+
+
+def link(
+    tx: Transaction,
+    key: int,
+    *,
+    patients: Iterable[int] = (),
+    procedures: Iterable[int] = (),
+    steps: Iterable[int] = (),
+) -> None:
+    """Note that the message *key* touched these patients, procedures (with their patients) and steps."""
+    procedures = tuple(procedures)
+    wanted = [("patient_key", each) for each in (*patients, *_patients_of(tx, procedures))]
+    wanted += [("procedure_key", each) for each in procedures]
+    wanted += [("step_key", each) for each in steps]
+    if wanted:
+        known = {tuple(row) for row in tx.connection.execute(_LINKS, {"message": key})}
+        rows = [{"message_key": key, **dict.fromkeys(_LINKED), column: each} for column, each in wanted]
+        new = {tuple(row[name] for name in _LINKED): row for row in rows}
+        if added := [row for link, row in new.items() if link not in known]:
+            tx.connection.execute(insert(message_links), added)
+
+
+def _counted(tx: Transaction, message: MessageRecord) -> OnRecord | None:
+    """Count the bytes of *message* where they are on record; of several rows the latest counts."""
+    same = {"control_id": bounded(message.control_id), "digest": message.digest}
+    key = tx.connection.scalar(_SAME, same)
+    if key is None:
+        return None
+    # The row as it is now: another broker may have answered the same bytes a moment ago.
+    row = tx.connection.execute(_COUNT, {"message": key, "now": tx.stamp}).one_or_none()
+    return None if row is None else OnRecord(key, message, Attempt(*row))
+
+
+def _record(tx: Transaction, message: MessageRecord) -> int:
     inserted = tx.connection.execute(
         insert(messages),
         {
             "received_at": tx.stamp,
+            "last_at": tx.stamp,
             "peer": storable(message.peer),
-            "system": storable(message.system),
-            "application": bounded(message.application),
-            "facility": bounded(message.facility),
-            "control_id": bounded(message.control_id),
-            "kind": bounded(message.kind),
             "digest": message.digest,
             "raw": message.raw,
             "outcome": "",
+            **_facts(message),
         },
     )
     key: int = inserted.inserted_primary_key[0]  # type: ignore[index]
+    _keep_keys(tx, key, message)
     return key
 
 
-def answered(tx: Transaction, key: int, outcome: str, acknowledgement: bytes | None, error: str = "") -> None:
-    """Keep what became of the message *key*, and the bytes it was answered with."""
-    values = {"outcome": outcome, "acknowledgement": acknowledgement, "error": storable(error)}
-    tx.connection.execute(_ANSWER, {"message": key, **values})
+def _refresh(tx: Transaction, taken: OnRecord) -> None:
+    """Keep what is known of a message now: its system may have been configured, its profile mended."""
+    facts = _facts(taken.message)
+    tx.connection.execute(update(messages).where(messages.c.key == taken.key).values(facts))
+    tx.connection.execute(delete(message_keys).where(message_keys.c.message_key == taken.key))
+    _keep_keys(tx, taken.key, taken.message)
 
 
-def find(
-    tx: Transaction, application: str, facility: str, control_id: str, digest: str
-) -> StoredMessage | None:
-    """Return the latest message on record from this sender with this control ID and these bytes (D-30)."""
-    wanted = {
-        "application": bounded(application),
-        "facility": bounded(facility),
-        "control_id": bounded(control_id),
-        "digest": digest,
+def _facts(message: MessageRecord) -> dict[str, str]:
+    return {
+        "system": storable(message.system),
+        "application": bounded(message.application),
+        "facility": bounded(message.facility),
+        "control_id": bounded(message.control_id),
+        "kind": bounded(message.kind),
     }
-    row = tx.connection.execute(_SAME, wanted).first()
-    return None if row is None else StoredMessage(*row)
 
 
-def link(tx: Transaction, key: int, *, procedures: Iterable[int] = (), steps: Iterable[int] = ()) -> None:
-    """Note that the message *key* touched these procedures and these steps."""
-    rows = [{"message_key": key, "procedure_key": procedure, "step_key": None} for procedure in procedures]
-    rows += [{"message_key": key, "procedure_key": None, "step_key": step} for step in steps]
+def _keep_keys(tx: Transaction, key: int, message: MessageRecord) -> None:
+    distinct = dict.fromkeys((each.kind.value, column(each.value)) for each in message.keys)
+    rows = [{"kind": kind, "value": value, "message_key": key} for kind, value in distinct if value]
     if rows:
-        tx.connection.execute(insert(message_links), rows)
+        tx.connection.execute(insert(message_keys), rows[:KEYS])
 
+
+def _patients_of(tx: Transaction, keys: tuple[int, ...]) -> Iterable[int]:
+    return tx.connection.scalars(_PATIENTS, {"keys": keys}) if keys else ()
+
+
+_LINKED = ("patient_key", "procedure_key", "step_key")
+_LINKS = select(*(message_links.c[name] for name in _LINKED)).where(
+    message_links.c.message_key == bindparam("message")
+)
+_PATIENTS = (
+    select(procedures.c.patient_key)
+    .where(procedures.c.key.in_(bindparam("keys", expanding=True)))
+    .distinct()
+    .order_by(procedures.c.patient_key)
+)
+
+_ATTEMPT = (messages.c.outcome, messages.c.acknowledgement, messages.c.error)
+
+_SAME = (
+    select(messages.c.key)
+    .where(messages.c.control_id == bindparam("control_id"), messages.c.digest == bindparam("digest"))
+    .order_by(messages.c.key.desc())
+    .limit(1)
+)
+
+_SAME_NUMBER = (
+    select(messages.c.key)
+    .where(
+        messages.c.control_id == bindparam("control_id"),
+        messages.c.application == bindparam("application"),
+        messages.c.facility == bindparam("facility"),
+        messages.c.key < bindparam("message"),
+    )
+    .limit(1)
+)
+
+_COUNT = (
+    update(messages)
+    .where(messages.c.key == bindparam("message"))
+    .values(receipts=messages.c.receipts + 1, last_at=bindparam("now"))
+    .returning(*_ATTEMPT)
+)
 
 _ANSWER = (
     update(messages)
     .where(messages.c.key == bindparam("message"))
     .values(
-        outcome=bindparam("outcome"),
-        acknowledgement=bindparam("acknowledgement"),
-        error=bindparam("error"),
+        {
+            name: bindparam(name)
+            for name in ("outcome", "acknowledgement", "error", "attempted_at", "replayed")
+        }
     )
 )
 
-_SAME = (
-    select(
-        messages.c.key,
-        messages.c.received_at,
-        messages.c.outcome,
-        messages.c.acknowledgement,
-        messages.c.error,
-    )
-    .where(
-        messages.c.control_id == bindparam("control_id"),
-        messages.c.application == bindparam("application"),
-        messages.c.facility == bindparam("facility"),
-        messages.c.digest == bindparam("digest"),
-    )
-    .order_by(messages.c.key.desc())
-    .limit(1)
+_SET_ASIDE = insert(message_attempts).from_select(
+    ["message_key", "attempted_at", "replayed", "outcome", "acknowledgement", "error"],
+    select(messages.c.key, messages.c.attempted_at, messages.c.replayed, *_ATTEMPT).where(
+        messages.c.key == bindparam("message")
+    ),
 )

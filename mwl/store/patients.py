@@ -1,51 +1,124 @@
-"""Patients: an ID and its issuer, and what orders say of the person."""
+"""Patients: an ID and its issuer, what messages say of the person, and the IDs the person had before.
+
+An ID that was merged into another patient's keeps its row, which names that patient: so no message can
+make a second patient of it, and whatever still comes under it finds the one who is left.  What such a
+message says of the person fills gaps and replaces nothing: its sender has not heard of the merge.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import delete, insert, select, update
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from mwl.model import Document
-from mwl.store.documents import merged
-from mwl.store.promoted import dump, load, name_rows, patient_columns
-from mwl.store.tables import patient_names, patients
+from mwl.store.documents import merged, without
+from mwl.store.promoted import dump, key_rows, load, name_rows, patient_columns
+from mwl.store.tables import name_keys, patient_names, patients
 from mwl.store.transaction import Transaction
 
+IDENTITY: Final = frozenset({"00100020", "00100021", "00100024"})
+"""Patient ID, its issuer, and the issuer's universal ID."""
 
-def settle(tx: Transaction, sent: Document) -> int:
-    """Return the key of the patient *sent* names, made or with the demographics of *sent* merged (D-25).
 
-    *sent* holds a patient ID; the same ID of another issuer is another patient (C-44).  The row is
-    locked until the transaction ends: two brokers cannot work on one patient's orders at a time, so
-    none of them overlooks the order the other is about to make (F-H67).
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A patient as stored."""
+
+    key: int
+    document: Document
+    revision: int
+    by_prior_id: bool = False  # found under an ID that was merged into this patient's
+
+
+def find(tx: Transaction, sent: Document) -> Patient | None:
+    """Return the patient *sent* names, and lock the row until the transaction ends.
+
+    *sent* holds a patient ID; the same ID of another issuer is another patient (C-44).  By the lock two
+    brokers cannot work on one patient's orders at a time, so none of them overlooks the order the other
+    is about to make (F-H67).
     """
-    identity = patient_columns(sent)
-    row = tx.connection.execute(
-        select(patients.c.key, patients.c.document, patients.c.revision)
-        .where(patients.c.patient_id == identity["patient_id"], patients.c.issuer == identity["issuer"])
-        .with_for_update()
-    ).one_or_none()
-    if row is None:
-        return _create(tx, merged({}, sent))
-    stored = load(row.document)
-    document = merged(stored, sent)
-    if document != stored:
-        changed = {"document": dump(document), "revision": row.revision + 1}
-        tx.connection.execute(update(patients).where(patients.c.key == row.key).values(changed))
-        tx.connection.execute(delete(patient_names).where(patient_names.c.patient_key == row.key))
-        _name(tx, row.key, document)
-    key: int = row.key
-    return key
+    row = tx.connection.execute(_HELD_BY_ID, patient_columns(sent)).one_or_none()
+    if row is None or row.merged_into is None:
+        return None if row is None else _patient(row)
+    # One step leads to the end: a merge takes along what was merged before.  Yet that may have been a
+    # moment ago, on another broker.
+    while row.merged_into is not None:
+        row = tx.connection.execute(_BY_KEY, {"patient": row.merged_into}).one()
+    return _patient(row, by_prior_id=True)
 
 
-def _create(tx: Transaction, document: Document) -> int:
+def create(tx: Transaction, sent: Document) -> int:
+    """Make a patient and return the key."""
     # Made by another broker a moment ago?  The unique constraint says so, and the writer tries again.
+    document = merged({}, sent)
     values = {**patient_columns(document), "document": dump(document)}
-    key: int = tx.connection.execute(insert(patients).values(values).returning(patients.c.key)).scalar_one()
+    key: int = tx.connection.execute(_NEW, values).inserted_primary_key[0]  # type: ignore[index]
     _name(tx, key, document)
     return key
 
 
+def change(tx: Transaction, patient: Patient, sent: Document, *, late: bool = False) -> bool:
+    """Merge the demographics of *sent* into *patient* (D-25); tell whether anything became other than it was.
+
+    What a *late* message says fills gaps only.
+    """
+    if patient.by_prior_id:
+        sent = without(sent, IDENTITY)
+    document = merged(patient.document, sent, assumed=sent.keys() if late or patient.by_prior_id else ())
+    if document == patient.document:
+        return False
+    changed = {"document": dump(document), "revision": patient.revision + 1}
+    tx.connection.execute(_CHANGE, {"patient": patient.key, **changed})
+    for clearing in (_CLEAR_NAMES, _CLEAR_KEYS):
+        tx.connection.execute(clearing, {"patient": patient.key})
+    _name(tx, patient.key, document)
+    return True
+
+
+def create_prior(tx: Transaction, sent: Document, *, into: int) -> None:
+    """Make the ID *sent* holds, which nobody has, one that was merged into the patient *into*."""
+    document = _identity(sent)
+    values = {**patient_columns(document), "document": dump(document), "merged_into": into}
+    tx.connection.execute(_NEW, values)
+
+
+def become_prior(tx: Transaction, patient: Patient, *, into: int) -> None:
+    """Let a patient, and whatever was merged into it, be an ID that was merged into the patient *into*."""
+    tx.connection.execute(_MERGE_ON, {"patient": patient.key, "merged_into": into})
+    document = _identity(patient.document)
+    changed = {"document": dump(document), "revision": patient.revision + 1, "merged_into": into}
+    tx.connection.execute(_CHANGE, {"patient": patient.key, **changed})
+    for clearing in (_CLEAR_NAMES, _CLEAR_KEYS):
+        tx.connection.execute(clearing, {"patient": patient.key})
+
+
+def _identity(document: Document) -> Document:
+    return merged({}, {tag: element for tag, element in document.items() if tag in IDENTITY})
+
+
+def _patient(row: Any, *, by_prior_id: bool = False) -> Patient:
+    return Patient(row.key, load(row.document), row.revision, by_prior_id)
+
+
 def _name(tx: Transaction, key: int, document: Document) -> None:
-    rows = [{"patient_key": key, **row} for row in name_rows(document)]
-    if rows:
-        tx.connection.execute(insert(patient_names), rows)
+    for insertion, rows in ((_NEW_NAMES, name_rows(document)), (_NEW_KEYS, key_rows(document))):
+        if rows:
+            tx.connection.execute(insertion, [{"patient_key": key, **row} for row in rows])
+
+
+# Built once: to build a statement costs more than to run it.
+_ROW = select(patients.c.key, patients.c.document, patients.c.revision, patients.c.merged_into)
+_BY_ID = _ROW.where(
+    patients.c.patient_id == bindparam("patient_id"), patients.c.issuer == bindparam("issuer")
+)
+_HELD_BY_ID = _BY_ID.with_for_update()
+_BY_KEY = _ROW.where(patients.c.key == bindparam("patient")).with_for_update()
+_NEW = insert(patients)
+_CHANGE = update(patients).where(patients.c.key == bindparam("patient"))
+_MERGE_ON = update(patients).where(patients.c.merged_into == bindparam("patient"))
+_NEW_NAMES = insert(patient_names).inline()
+_CLEAR_NAMES = delete(patient_names).where(patient_names.c.patient_key == bindparam("patient"))
+_NEW_KEYS = insert(name_keys).inline()
+_CLEAR_KEYS = delete(name_keys).where(name_keys.c.patient_key == bindparam("patient"))

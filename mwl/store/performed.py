@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from sqlalchemy import Row, Select, exists, insert, select
+from sqlalchemy import Row, Select, bindparam, exists, insert, select
 from sqlalchemy import update as change
 
 from mwl import lifecycle
@@ -117,15 +117,18 @@ def adopt(tx: Transaction, study_instance_uid: str, *, told: Collection[str]) ->
 
     Only the exact Study Instance UID finds one; which step it means is decided by the usual ladder.
     """
-    unlinked = (
-        select(performed)
-        .where(performed.c.study_instance_uid == study_instance_uid)
-        .where(~exists().where(performed_links.c.performed_key == performed.c.key))
-        .order_by(performed.c.key)
-        .with_for_update()
-    )
-    found = [_step(row) for row in tx.connection.execute(unlinked)]
+    found = [_step(row) for row in tx.connection.execute(_UNLINKED, {"study": study_instance_uid})]
     return [_link(tx, step, told) for step in found if not progress.withdrawn(step.state, step.document)]
+
+
+# Built once: every new order asks.
+_UNLINKED = (
+    select(performed)
+    .where(performed.c.study_instance_uid == bindparam("study"))
+    .where(~exists().where(performed_links.c.performed_key == performed.c.key))
+    .order_by(performed.c.key)
+    .with_for_update()
+)
 
 
 def _link(tx: Transaction, step: PerformedStep, told: Collection[str]) -> Outcome:

@@ -12,6 +12,7 @@ import json
 import re
 from typing import Any
 
+from mwl import names
 from mwl.model import Document, items, text, values
 from mwl.query import name_groups, normal_time
 
@@ -74,6 +75,11 @@ def name_rows(document: Document) -> list[dict[str, Any]]:
     return rows or [{"representation": 0, "folded": ""}]
 
 
+def key_rows(document: Document) -> list[dict[str, Any]]:
+    """Return the patient's rows in `name_keys` (A-26)."""
+    return [{"folded": key} for key in sorted(names.keys(text(document, "00100010")))]
+
+
 def procedure_columns(document: Document) -> dict[str, str]:
     """Return the numbers an order is found by, each with its issuer where it has one."""
     return {
@@ -86,6 +92,11 @@ def procedure_columns(document: Document) -> dict[str, str]:
         "requested_procedure_id": column(text(document, "00401001")),
         "study_instance_uid": column(text(document, "0020000D")),
     }
+
+
+def admission(document: Document) -> tuple[str, str]:
+    """Return the number of the visit a procedure belongs to and its issuer, in the form of a column."""
+    return column(text(document, "00380010")), _issuer(document, "00380014")
 
 
 def step_columns(document: Document) -> dict[str, str]:

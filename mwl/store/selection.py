@@ -13,7 +13,7 @@ with another date finds a statement whose SQL is compiled already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache, reduce
@@ -39,6 +39,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -48,12 +49,11 @@ from mwl.store import conditions as c
 from mwl.store import patterns
 from mwl.store.conditions import Condition, Piece, Shape, Test, Value
 from mwl.store.driving import driver
-from mwl.store.tables import patient_names, patients, procedures, step_stations, steps
+from mwl.store.tables import name_keys, patient_names, patients, procedures, step_stations, steps
 
-COLUMNS: dict[Path, ColumnElement[str]] = {
+COLUMNS: dict[Path, ColumnElement[Any]] = {
     c.PATIENT_ID: patients.c.patient_id,
     c.ISSUER: patients.c.issuer,
-    c.PATIENT_NAME: patient_names.c.folded,
     c.ACCESSION: procedures.c.accession,
     c.PROCEDURE_ID: procedures.c.requested_procedure_id,
     c.STUDY: procedures.c.study_instance_uid,
@@ -61,14 +61,15 @@ COLUMNS: dict[Path, ColumnElement[str]] = {
     c.MODALITY: steps.c.modality,
     c.STEP_ID: steps.c.step_id,
     c.STATE: steps.c.state,
+    c.HELD: steps.c.held,
     START_DATE: steps.c.start,
     START_TIME: steps.c.start_time,
 }
-"""The column that holds each promoted attribute."""
+"""The column that holds each promoted attribute; a name has rows of its own."""
 
 
 PAGE = 500
-"""Rows read at a time when nothing limits the answer."""
+"""Rows read at a time when it is not known how many will be asked for."""
 
 
 class Window(StrEnum):
@@ -100,13 +101,17 @@ class Selection:
         self._driver = driver(conditions)
         self._values = dict(_bound(conditions, self._dialect))
 
-    def rows(self, window: Window = Window.ALL, instant: str = "", most: int | None = None) -> Iterator[Row]:
-        """Yield the steps in the order of *window*, *most* at most; read as they are asked for."""
+    def rows(
+        self, window: Window = Window.ALL, instant: str = "", most: int | None = None, *, paged: bool = False
+    ) -> Iterator[Row]:
+        """Yield the steps in the order of *window*, *most* at most.
+
+        *paged* reads them as they are asked for, at the price of more round trips.
+        """
         statement = _statement(self._shapes, self._driver, window, most is not None, self._dialect)
         values = {**self._values, "instant": instant, "most": most}
-        # Without a limit the answer may be everything: it is read in pages.
-        paging = {} if most is not None else {"yield_per": PAGE}
-        for row in self._connection.execute(statement, values, execution_options=paging):
+        options = {"yield_per": PAGE} if paged else {}
+        for row in self._connection.execute(statement, values, execution_options=options):
             yield Row(*row)
 
     def count(self) -> int:
@@ -210,31 +215,50 @@ def _expression(
     shape: Shape, names: Iterator[str], start: ColumnElement[str], dialect: str, *, driving: bool
 ) -> ColumnElement[bool]:
     """Return the condition; *start* is the column that holds the start in this statement."""
-    column = start if shape.path == START_DATE else COLUMNS[shape.path]
     other = step_stations.alias()
+    if shape.path == c.PATIENT_NAME:
+        decided = _by_name([_named(pieces, names, dialect) for pieces in shape.alternatives], driving=driving)
+        return not_(decided) if shape.negate else decided
+    column = start if shape.path == START_DATE else COLUMNS[shape.path]
     if shape.path == c.STATION and not driving:
         column = other.c.ae_title
-
-    def decide(pieces: Iterable[Piece]) -> ColumnElement[bool]:
-        return and_(*(_test(column, piece.test, names, dialect) for piece in pieces))
-
-    def decide_name(pieces: Sequence[Piece]) -> ColumnElement[bool]:
-        # Each component group is a row of its own, and asked for by itself.
-        groups = groupby(pieces, key=lambda piece: piece.group)
-        return and_(*(_named(group, decide(asked), driving=driving) for group, asked in groups))
-
-    named = shape.path == c.PATIENT_NAME
-    decided = or_(*map(decide_name if named else decide, shape.alternatives))
+    decided = or_(
+        *(
+            and_(*(_test(column, piece.test, names, dialect) for piece in pieces))
+            for pieces in shape.alternatives
+        )
+    )
     if shape.path == c.STATION and not driving:
         decided = exists().where(other.c.step_key == steps.c.key, decided)
     return not_(decided) if shape.negate else decided
 
 
-def _named(group: int | None, test: ColumnElement[bool], *, driving: bool) -> ColumnElement[bool]:
-    tests = [test] if group is None else [patient_names.c.representation == group, test]
-    if driving:
-        return patients.c.key.in_(select(patient_names.c.patient_key).where(*tests))
-    return exists().where(patient_names.c.patient_key == patients.c.key, *tests)
+def _by_name(named: Sequence[Select[Any]], *, driving: bool) -> ColumnElement[bool]:
+    """Return whether the patient is among those that one of the alternatives selects."""
+    if not driving:
+        return or_(*(each.where(_patient_of(each) == patients.c.key).exists() for each in named))
+    # One IN: PostgreSQL answers a disjunction of several by walking all patients, steps and procedures.
+    return patients.c.key.in_(named[0] if len(named) == 1 else union(*named))
+
+
+def _named(pieces: Sequence[Piece], names: Iterator[str], dialect: str) -> Select[Any]:
+    """Select the patients of one alternative; each component group is a row of its own."""
+    selected: Select[Any] | None = None
+    for group, asked in groupby(pieces, key=lambda piece: piece.group):
+        rows = (name_keys if group == c.KEYS else patient_names).alias()
+        tests = [_test(rows.c.folded, piece.test, names, dialect) for piece in asked]
+        if group not in {None, c.KEYS}:
+            tests.append(rows.c.representation == group)
+        if selected is None:
+            selected = select(rows.c.patient_key).where(*tests)
+        else:
+            same = rows.c.patient_key == _patient_of(selected)
+            selected = selected.where(exists().where(same, *tests))
+    return cast("Select[Any]", selected)  # an alternative has at least one piece
+
+
+def _patient_of(named: Select[Any]) -> ColumnElement[int]:
+    return named.selected_columns.patient_key
 
 
 def _test(column: ColumnElement[str], test: Test, names: Iterator[str], dialect: str) -> ColumnElement[bool]:
@@ -245,6 +269,8 @@ def _test(column: ColumnElement[str], test: Test, names: Iterator[str], dialect:
             return false()
         case Test.NAMED:
             return true()
+        case Test.SHOWN:
+            return column.is_(false())
         case Test.AMONG:
             return column.in_(bindparam(next(names), expanding=True))
     value: BindParameter[str] = bindparam(next(names), type_=String)
@@ -258,4 +284,4 @@ def _test(column: ColumnElement[str], test: Test, names: Iterator[str], dialect:
         case Test.BELOW:
             return column < value
         case Test.PATTERN:
-            return column.op("GLOB")(value) if dialect == "sqlite" else column.like(value, escape="\\")
+            return column.bool_op("GLOB")(value) if dialect == "sqlite" else column.like(value, escape="\\")

@@ -1,13 +1,14 @@
 """Scheduled steps as devices and people see them: what matches, what it says, what happened to it.
 
 Criteria on promoted columns are decided by the database (`mwl.store.selection`), the others on the
-documents, by `mwl.query.holds`; together they mean exactly what `holds` alone would say.
+documents, by `mwl.query.holds`; together they mean exactly what `holds` alone would say.  A step whose
+order is on hold is on no worklist, whatever a device asks for; people see it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -33,7 +34,7 @@ def match(tx: Transaction, query: WorklistQuery) -> list[StepRef]:
     order, and the last is the one that was left out.  With *nearest* they are the n nearest to that
     instant, before and after it; else the first n.
     """
-    found = _Found(tx, query.criteria)
+    found = _Found(tx, query)
     if query.limit is None:
         return [_ref(row) for row in found.rows()]
     most = query.limit + 1
@@ -52,7 +53,7 @@ def match(tx: Transaction, query: WorklistQuery) -> list[StepRef]:
 
 def count(tx: Transaction, query: WorklistQuery) -> int:
     """Return how many steps satisfy the criteria of *query*, whatever its limit."""
-    return _Found(tx, query.criteria).count()
+    return _Found(tx, query).count()
 
 
 def load(tx: Transaction, refs: Sequence[StepRef]) -> list[WorklistItem]:
@@ -85,7 +86,7 @@ def browse(
         START_DATE: day,
     }
     criteria = tuple(Criterion(path, Op.IN, (value,)) for path, value in wanted.items() if value)
-    return load(tx, match(tx, WorklistQuery(criteria, limit=limit))[:limit])
+    return load(tx, match(tx, WorklistQuery(criteria, limit=limit, held=True))[:limit])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +108,26 @@ def history(tx: Transaction, step_key: int) -> list[HistoryEntry]:
 
 
 class _Found:
-    """The steps that satisfy criteria, whoever decides them."""
+    """The steps that satisfy the criteria of a query, whoever decides them."""
 
-    def __init__(self, tx: Transaction, criteria: Iterable[Criterion]) -> None:
+    def __init__(self, tx: Transaction, query: WorklistQuery) -> None:
         self._tx = tx
-        understood = {criterion: conditions.understood(criterion) for criterion in criteria}
+        understood = {criterion: conditions.understood(criterion) for criterion in query.criteria}
         self._residual = [criterion for criterion, condition in understood.items() if condition is None]
         decided = [condition for condition in understood.values() if condition is not None]
+        if not query.held:
+            decided.append(conditions.SHOWN)
         self._selection = Selection(tx.connection, decided)
 
     def rows(self, window: Window = Window.ALL, instant: str = "", most: int | None = None) -> list[Row]:
         if not self._residual:
             return list(self._selection.rows(window, instant, most))
-        return list(islice(self._filtered(self._selection.rows(window, instant)), most))
+        return list(islice(self._filtered(self._selection.rows(window, instant, paged=True)), most))
 
     def count(self) -> int:
         if not self._residual:
             return self._selection.count()
-        return sum(1 for _ in self._filtered(self._selection.rows()))
+        return sum(1 for _ in self._filtered(self._selection.rows(paged=True)))
 
     def _filtered(self, rows: Iterator[Row]) -> Iterator[Row]:
         while page := list(islice(rows, SLICE)):
@@ -152,6 +155,7 @@ _ITEMS = (
         steps.c.key,
         steps.c.document,
         steps.c.state,
+        steps.c.held,
         steps.c.revision,
         procedures.c.document.label("procedure"),
         procedures.c.revision.label("procedure_revision"),
@@ -187,4 +191,5 @@ def _item(row: Any) -> WorklistItem:
         procedure=promoted.load(row.procedure),
         step=step,
         system=row.system,
+        held=row.held,
     )

@@ -82,9 +82,19 @@ class Store:
         """Do as `write`, waiting: for commands, never in the event loop."""
         return self._writer.submit(work).result()
 
-    def on_commit(self, listener: Listener) -> None:
-        """Have *listener* called, in the loop that runs now, with the topics of commits that touch any."""
-        self._listeners.append((asyncio.get_running_loop(), listener))
+    def on_commit(self, listener: Listener) -> Callable[[], None]:
+        """Have *listener* called, in the loop that runs now, with the topics of commits that touch any.
+
+        Returns what ends that; ending it twice is allowed.
+        """
+        entry = (asyncio.get_running_loop(), listener)
+        self._listeners.append(entry)
+
+        def end() -> None:
+            with suppress(ValueError):
+                self._listeners.remove(entry)
+
+        return end
 
     async def ping(self) -> None:
         """Raise `Unavailable` unless the database answers a query on the schema."""
@@ -125,7 +135,7 @@ class Store:
             return work(Transaction(connection, self._clock()))
 
     def _announce(self, topics: set[str]) -> None:
-        for loop, listener in self._listeners:
+        for loop, listener in tuple(self._listeners):  # the loop's thread may end one meanwhile
             with suppress(RuntimeError):  # that loop is closed: nobody listens any more
                 loop.call_soon_threadsafe(listener, topics)
 

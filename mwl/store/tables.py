@@ -12,6 +12,7 @@ thread of an outbox row outlive the row they name.
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -63,6 +64,8 @@ patients = Table(
     "patients", metadata, _key(),
     Column("patient_id", _text(), nullable=False),
     Column("issuer", _text(), nullable=False, default=""),
+    # An ID that is another patient's now: its row has neither names nor procedures.
+    _ref("merged_into", "patients", nullable=True),
     Column("document", Text, nullable=False),
     Column("revision", Integer, nullable=False, default=1),
     UniqueConstraint("patient_id", "issuer"),
@@ -74,6 +77,13 @@ patient_names = Table(
     _ref("patient_key", "patients"),
     Column("representation", Integer, nullable=False),  # 0 alphabetic, 1 ideographic, 2 phonetic
     Column("folded", _text(), nullable=False),  # mwl.query.name_groups
+    Index(None, "folded", "patient_key"),
+)  # fmt: skip
+
+name_keys = Table(
+    "name_keys", metadata, _key(),
+    _ref("patient_key", "patients"),
+    Column("folded", _text(), nullable=False),  # mwl.names.keys: what fuzzy matching finds a name by
     Index(None, "folded", "patient_key"),
 )  # fmt: skip
 
@@ -89,8 +99,14 @@ procedures = Table(
     Column("accession_issuer", _text(), nullable=False, default=""),
     Column("requested_procedure_id", _text(), nullable=False, default=""),
     Column("study_instance_uid", _text(), nullable=False),
+    # Made by an appointment, and no order has spoken of it yet: tags of what stands in for its numbers.
+    Column("booked", Text, nullable=False, default=""),
     Column("document", Text, nullable=False),
     Column("revision", Integer, nullable=False, default=1),
+    # Of the newest message that was applied to it; an older one that comes later is late.
+    Column("sent_at", _text(), nullable=False, default=""),  # MSH-7
+    Column("effective_at", _text(), nullable=False, default=""),  # ORC-9
+    Column("sent_by", _text(), nullable=False, default=""),  # the system whose clock these are of
     Index(None, "placer"), Index(None, "filler"), Index(None, "accession"),
     Index(None, "requested_procedure_id"), Index(None, "study_instance_uid"),
     sqlite_autoincrement=True,
@@ -102,6 +118,7 @@ steps = Table(
     Column("step_id", _text(), nullable=False),
     Column("modality", _text(), nullable=False, default=""),
     Column("state", _text(), nullable=False),
+    Column("held", Boolean, nullable=False, default=False),  # on hold: on no worklist, whatever the state
     Column("start", _text(), nullable=False, default=""),  # "" without a date; midnight without a time
     Column("start_time", _text(), nullable=False, default=""),  # HHMMSS.FFFFFF, "" without a time
     Column("document", Text, nullable=False),
@@ -135,7 +152,9 @@ step_history = Table(
 
 messages = Table(
     "messages", metadata, _key(),
-    Column("received_at", _text(), nullable=False, index=True),
+    Column("received_at", _text(), nullable=False),  # for the first time
+    Column("last_at", _text(), nullable=False),  # for the last time
+    Column("receipts", Integer, nullable=False, default=1),  # how often the same bytes came
     Column("peer", _text(), nullable=False),
     Column("system", _text(), nullable=False, default=""),
     Column("application", _text(), nullable=False, default=""),
@@ -144,17 +163,52 @@ messages = Table(
     Column("kind", _text(), nullable=False, default=""),  # "ORM^O01"
     Column("digest", _text(), nullable=False),  # SHA-256 of raw, hexadecimal
     Column("raw", LargeBinary, nullable=False),
+    # Of the newest attempt to apply it; those before are in message_attempts.
     Column("outcome", _text(), nullable=False),  # MSA-1 of the answer, or "ignored"
     Column("acknowledgement", LargeBinary, nullable=True),
     Column("error", Text, nullable=False, default=""),
-    Index(None, "control_id", "application", "facility"),
+    Column("attempted_at", _text(), nullable=False, default=""),
+    Column("replayed", Integer, nullable=False, default=0),  # 1: the attempt was a replay
+    Index(None, "last_at"), Index(None, "outcome", "last_at"), Index(None, "system", "last_at"),
+    Index(None, "control_id", "digest"),
+)  # fmt: skip
+
+message_attempts = Table(
+    "message_attempts", metadata, _key(),
+    _ref("message_key", "messages"),
+    Column("attempted_at", _text(), nullable=False),
+    Column("replayed", Integer, nullable=False),
+    Column("outcome", _text(), nullable=False),
+    Column("acknowledgement", LargeBinary, nullable=True),
+    Column("error", Text, nullable=False),
+)  # fmt: skip
+
+message_keys = Table(
+    "message_keys", metadata,
+    Column("kind", _text(), primary_key=True),  # mwl.store.messages.KeyKind
+    Column("value", _text(), primary_key=True),
+    Column(
+        "message_key", BigInteger().with_variant(Integer(), "sqlite"),
+        ForeignKey("messages.key", ondelete="CASCADE"), primary_key=True, index=True,
+    ),
+    sqlite_with_rowid=False,  # the key is all there is to a row
 )  # fmt: skip
 
 message_links = Table(
     "message_links", metadata, _key(),
     _ref("message_key", "messages"),
+    _ref("patient_key", "patients", nullable=True),
     _ref("procedure_key", "procedures", nullable=True),
     _ref("step_key", "steps", nullable=True),
+)  # fmt: skip
+
+refused_days = Table(
+    "refused_days", metadata,
+    Column("day", _text(), primary_key=True),  # YYYY-MM-DD, UTC
+    Column("allowance", _text(), primary_key=True),  # mwl.store.allowances.Allowance
+    Column("kept", Integer, nullable=False, default=0),
+    Column("octets", BigInteger, nullable=False, default=0),
+    Column("left_out", Integer, nullable=False, default=0),  # answered, and not kept
 )  # fmt: skip
 
 performed = Table(

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from mwl.errors import BadDocument, Unavailable
 from mwl.store import engine as engines
+from mwl.store import migrations
 from mwl.store.engine import CannotBegin, Link
 from mwl.store.tables import patient_names, patients
 
@@ -37,7 +38,7 @@ def write(link: Link, *patient_ids: str, then: Exception | None = None) -> None:
 
 def read(link: Link) -> list[str]:
     with link.transaction() as connection:
-        return list(connection.execute(select(patients.c.patient_id)).scalars())
+        return [found.patient_id for found in connection.execute(select(patients))]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +169,25 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
         link.transaction(),
     ):
         pytest.fail("began")
+
+
+def test_a_damaged_page_is_unavailable(tmp_path: Path) -> None:
+    """It is noticed only when it is read, in the middle of the work: the schema is whole."""
+    path = tmp_path / "mwl.db"
+    engine = engines.create(f"sqlite:///{path}")
+    migrations.upgrade(engine)
+    with Link(engine, writing=False) as link, link.transaction() as connection:
+        size = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
+        root = text("SELECT rootpage FROM sqlite_master WHERE name = 'patients'")
+        page = connection.execute(root).scalar_one()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+
+    with Link(engine, writing=False) as link, pytest.raises(Unavailable) as caught:
+        read(link)
+
+    assert not isinstance(caught.value, CannotBegin)
 
 
 def test_a_missing_file_is_not_made_up(tmp_path: Path) -> None:

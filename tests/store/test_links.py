@@ -1,8 +1,8 @@
-"""What a step is linked to: its messages and its performed steps, and no other's."""
+"""A step is linked to its messages and its performed steps, a message to its effects, and to no other's."""
 
 from __future__ import annotations
 
-from mwl.model import OrderAction, OrderMessage, ProcedureChange, WorklistItem
+from mwl.model import OrderAction, OrderMessage, ProcedureChange, WorklistItem, text
 from mwl.store import Store, Transaction, links, messages, orders, performed
 from mwl.store.messages import MessageRecord
 
@@ -16,10 +16,10 @@ def ordered(tx: Transaction, item: WorklistItem, control_id: str) -> int:
     record = MessageRecord(
         "127.0.0.1:1", control_id.encode(), system="RIS", control_id=control_id, kind="ORM^O01"
     )
-    key = messages.record(tx, record)
+    arrival = messages.arrived(tx, record)
     done = orders.apply(tx, order, source=f"hl7 RIS {control_id}", uid_root=None, told=())
-    messages.link(tx, key, procedures=done.procedures, steps=done.steps)
-    messages.answered(tx, key, "AA", b"")
+    messages.link(tx, arrival.key, procedures=done.procedures, steps=done.steps)
+    messages.answered(tx, arrival, "AA", b"")
     return done.steps[0]
 
 
@@ -63,3 +63,21 @@ def test_a_step_has_its_messages_and_its_performed_steps(
 def test_an_unknown_step_has_none(store: Store) -> None:
     """Nothing is linked to what is not there."""
     assert store.read_now(lambda tx: links.of_step(tx, 999)) == links.Links((), ())
+
+
+def test_a_message_has_what_it_touched(store: Store, f0_items: dict[str, WorklistItem]) -> None:
+    """The patient, the procedure and the step of its order, as they are now."""
+
+    def work(tx: Transaction) -> links.Effects:
+        ordered(tx, f0_items["S6"], "A1")
+        ordered(tx, f0_items["S2"], "A2")
+        begun(tx, f0_items["S2"])
+        (message,) = [each.key for each in links.of_step(tx, 2).messages]
+        return links.of_message(tx, message)
+
+    effects = store.write_now(work)
+
+    assert [(each.patient_id, each.issuer) for each in effects.patients] == [("PID002", "HOSP_A")]
+    assert [each.accession for each in effects.procedures] == [text(f0_items["S2"].procedure, "00080050")]
+    assert [(each.step_id, each.modality, each.state) for each in effects.steps] == [("S2", "CT", "STARTED")]
+    assert effects.steps[0].start.startswith(text(f0_items["S2"].step, "00400002"))

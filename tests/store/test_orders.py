@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +23,7 @@ NAME, SEX, UID, ACCESSION, ALERTS = "00100010", "00100040", "0020000D", "0008005
 CREATE, UPDATE, CANCEL = OrderAction.CREATE, OrderAction.UPDATE, OrderAction.CANCEL
 
 LEVELS = [
-    tables.patients, tables.patient_names, tables.procedures, tables.steps, tables.step_stations,
+    tables.patients, tables.patient_names, tables.name_keys, tables.procedures, tables.steps, tables.step_stations,
     tables.step_history,
 ]  # fmt: skip
 
@@ -607,9 +609,12 @@ STEPS = st.lists(
     unique_by=lambda document: text(document, STEP_ID), max_size=3,
 )  # fmt: skip
 MESSAGES = st.builds(
-    lambda action, document, steps, of, system: order(change(action, document, *steps), of=of, system=system),
+    lambda action, document, steps, of, system, sent_at: replace(
+        order(change(action, document, *steps), of=of, system=system), sent_at=sent_at
+    ),
     st.sampled_from(list(OrderAction)), PROCEDURES, STEPS,
     st.builds(patient, st.sampled_from(["P1", "P2"]), st.sampled_from(["", "A"])), st.sampled_from(["RIS", "HIS"]),
+    st.sampled_from([None, *(dt.datetime(2026, 7, 1, hour, tzinfo=dt.UTC) for hour in (9, 10, 11))]),
 )  # fmt: skip
 
 

@@ -72,6 +72,36 @@ def test_what_the_table_does_not_allow_changes_nothing(store, key):
         assert store.read_now(stored) == before
 
 
+def test_a_hold_changes_no_state(store, key):
+    """What waits is held and released: flag, revision and history change, the state does not."""
+    for state in lifecycle.WAITING:
+        put(store, key, state)
+        _, _, revision, _ = store.read_now(stored)
+
+        for held in (True, True, False, False):
+            assert store.write_now(hold(key, held=held)) is state
+            assert store.read_now(lambda tx: tx.connection.scalar(select(steps.c.held))) is held
+
+        now, _, after, lines = store.read_now(stored)
+        assert (now, after) == (state, revision + 2)
+        assert [line[3:6] for line in lines[-2:]] == [("hold", state, state), ("release", state, state)]
+
+
+def test_what_has_begun_or_is_closed_is_not_held(store, key):
+    """Nothing changes; what was held before is released all the same."""
+    for state in set(StepState) - lifecycle.WAITING:
+        put(store, key, state)
+        before = store.read_now(stored)
+
+        assert store.write_now(hold(key, held=True)) is state
+
+        assert store.read_now(stored) == before
+
+
+def hold(key: int, *, held: bool):
+    return lambda tx: transitions.hold(tx, key, held=held, source="hl7")
+
+
 def advance(key: int, event: StepEvent, **more: str):
     return lambda tx: transitions.advance(tx, key, event, **more)
 

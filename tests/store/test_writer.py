@@ -392,3 +392,17 @@ async def test_listeners_hear_of_committed_topics_in_their_loop(store: Store) ->
 
     assert await heard.get() == ({"outbox", "steps"}, threading.get_ident())
     assert heard.empty()
+
+
+async def test_a_listener_that_was_ended_hears_no_more(store: Store) -> None:
+    """Whoever is replaced leaves nothing behind; ending twice is allowed."""
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    end = store.on_commit(lambda _: heard.put_nowait("ended"))
+    store.on_commit(lambda _: heard.put_nowait("other"))
+    end()
+    end()
+
+    await store.write(lambda tx: tx.topics.add("outbox"))
+
+    assert await heard.get() == "other"
+    assert heard.empty()

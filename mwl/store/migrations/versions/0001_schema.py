@@ -57,6 +57,10 @@ def upgrade() -> None:
         sa.Column(
             "received_at", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
         ),
+        sa.Column(
+            "last_at", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("receipts", sa.Integer(), nullable=False),
         sa.Column("peer", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False),
         sa.Column("system", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False),
         sa.Column(
@@ -76,15 +80,16 @@ def upgrade() -> None:
         ),
         sa.Column("acknowledgement", sa.LargeBinary(), nullable=True),
         sa.Column("error", sa.Text(), nullable=False),
+        sa.Column(
+            "attempted_at", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("replayed", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_messages")),
     )
-    op.create_index(
-        op.f("ix_messages_control_id_application_facility"),
-        "messages",
-        ["control_id", "application", "facility"],
-        unique=False,
-    )
-    op.create_index(op.f("ix_messages_received_at"), "messages", ["received_at"], unique=False)
+    op.create_index(op.f("ix_messages_control_id_digest"), "messages", ["control_id", "digest"], unique=False)
+    op.create_index(op.f("ix_messages_last_at"), "messages", ["last_at"], unique=False)
+    op.create_index(op.f("ix_messages_outcome_last_at"), "messages", ["outcome", "last_at"], unique=False)
+    op.create_index(op.f("ix_messages_system_last_at"), "messages", ["system", "last_at"], unique=False)
     op.create_table(
         "outbox",
         sa.Column(
@@ -141,12 +146,17 @@ def upgrade() -> None:
             "patient_id", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
         ),
         sa.Column("issuer", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False),
+        sa.Column("merged_into", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("document", sa.Text(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["merged_into"], ["patients.key"], name=op.f("fk_patients_merged_into"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_patients")),
         sa.UniqueConstraint("patient_id", "issuer", name=op.f("uq_patients_patient_id_issuer")),
         sqlite_autoincrement=True,
     )
+    op.create_index(op.f("ix_patients_merged_into"), "patients", ["merged_into"], unique=False)
     op.create_table(
         "performed",
         sa.Column(
@@ -201,6 +211,22 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_patient_names_patient_key"), "patient_names", ["patient_key"], unique=False)
     op.create_table(
+        "name_keys",
+        sa.Column(
+            "key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("patient_key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("folded", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["patient_key"], ["patients.key"], name=op.f("fk_name_keys_patient_key"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_name_keys")),
+    )
+    op.create_index(
+        op.f("ix_name_keys_folded_patient_key"), "name_keys", ["folded", "patient_key"], unique=False
+    )
+    op.create_index(op.f("ix_name_keys_patient_key"), "name_keys", ["patient_key"], unique=False)
+    op.create_table(
         "procedures",
         sa.Column(
             "key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -233,8 +259,18 @@ def upgrade() -> None:
             sa.String().with_variant(sa.String(collation="C"), "postgresql"),
             nullable=False,
         ),
+        sa.Column("booked", sa.Text(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column(
+            "sent_at", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "effective_at", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "sent_by", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
+        ),
         sa.ForeignKeyConstraint(
             ["patient_key"], ["patients.key"], name=op.f("fk_procedures_patient_key"), ondelete="CASCADE"
         ),
@@ -252,6 +288,17 @@ def upgrade() -> None:
         op.f("ix_procedures_study_instance_uid"), "procedures", ["study_instance_uid"], unique=False
     )
     op.create_table(
+        "refused_days",
+        sa.Column("day", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False),
+        sa.Column(
+            "allowance", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("kept", sa.Integer(), nullable=False),
+        sa.Column("octets", sa.BigInteger(), nullable=False),
+        sa.Column("left_out", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "allowance", name=op.f("pk_refused_days")),
+    )
+    op.create_table(
         "steps",
         sa.Column(
             "key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -264,6 +311,7 @@ def upgrade() -> None:
             "modality", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
         ),
         sa.Column("state", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False),
+        sa.Column("held", sa.Boolean(), nullable=False),
         sa.Column("start", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False),
         sa.Column(
             "start_time", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
@@ -292,15 +340,57 @@ def upgrade() -> None:
     op.create_index(op.f("ix_steps_start_key"), "steps", ["start", "key"], unique=False)
     op.create_index(op.f("ix_steps_step_id"), "steps", ["step_id"], unique=False)
     op.create_table(
+        "message_attempts",
+        sa.Column(
+            "key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("message_key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "attempted_at", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("replayed", sa.Integer(), nullable=False),
+        sa.Column(
+            "outcome", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("acknowledgement", sa.LargeBinary(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["message_key"],
+            ["messages.key"],
+            name=op.f("fk_message_attempts_message_key"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_message_attempts")),
+    )
+    op.create_index(
+        op.f("ix_message_attempts_message_key"), "message_attempts", ["message_key"], unique=False
+    )
+    op.create_table(
+        "message_keys",
+        sa.Column("kind", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False),
+        sa.Column("value", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False),
+        sa.Column("message_key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["message_key"], ["messages.key"], name=op.f("fk_message_keys_message_key"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("kind", "value", "message_key", name=op.f("pk_message_keys")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_message_keys_message_key"), "message_keys", ["message_key"], unique=False)
+    op.create_table(
         "message_links",
         sa.Column(
             "key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
         ),
         sa.Column("message_key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("patient_key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("procedure_key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("step_key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.ForeignKeyConstraint(
             ["message_key"], ["messages.key"], name=op.f("fk_message_links_message_key"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["patient_key"], ["patients.key"], name=op.f("fk_message_links_patient_key"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
             ["procedure_key"],
@@ -314,6 +404,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", name=op.f("pk_message_links")),
     )
     op.create_index(op.f("ix_message_links_message_key"), "message_links", ["message_key"], unique=False)
+    op.create_index(op.f("ix_message_links_patient_key"), "message_links", ["patient_key"], unique=False)
     op.create_index(op.f("ix_message_links_procedure_key"), "message_links", ["procedure_key"], unique=False)
     op.create_index(op.f("ix_message_links_step_key"), "message_links", ["step_key"], unique=False)
     op.create_table(
