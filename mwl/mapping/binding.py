@@ -65,6 +65,7 @@ class _Binder:
             reads=frozenset(self._binding.reads),
             limit=self._setting(Limit),
             pending_status=session.pending,
+            fuzzy_names=session.fuzzy_names,
             lenient=accept.lenient,
             missing_message_id=missing_id if isinstance(missing_id, int) else None,
             transfer_syntaxes=self._setting(Wire).transfer_syntaxes,

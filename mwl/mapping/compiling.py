@@ -6,17 +6,22 @@ one; compiling goes on, so that an engineer sees all mistakes at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from mwl.errors import BadDocument, Problem
 from mwl.mapping import paths
+from mwl.mapping.catalogue import Catalogue
 from mwl.mapping.hl7paths import AnyPath, BadPath, FieldKey, Hl7Path, Which, parse_path
 from mwl.mapping.lookup import Row, Table, TableFiles
-from mwl.mapping.system_form import TableForm
+from mwl.mapping.system_form import StationForm, TableForm
 from mwl.mapping.written import Effective
 from mwl.query import Path
 from mwl.yamldoc import Key, suggestion
+
+_SEGMENT: Final = re.compile(r"[A-Z][A-Z0-9]{2}")
 
 
 @dataclass
@@ -28,6 +33,10 @@ class Compiler:
     problems: list[Problem] = field(default_factory=list)
     picks: Mapping[FieldKey, tuple[Which, ...]] = field(default_factory=dict)
     tables_used: dict[str, tuple[Row, ...]] = field(default_factory=dict)
+    catalogue: Catalogue | None = None
+    columns_used: set[str] = field(default_factory=set)  # of the catalogue
+    stations: Mapping[str, StationForm] = field(default_factory=dict)
+    stations_used: bool = False  # whether a line names the rules
 
     def problem(self, place: Sequence[Key], message: str, *, at_key: bool = False) -> None:
         """Note a mistake at *place*; steps that the profile leaves out by writing shorthand do not count."""
@@ -63,6 +72,12 @@ class Compiler:
         except ValueError as error:
             self.problem(place, str(error), at_key=at_key)
             return None
+
+    def segments(self, names: Sequence[str], place: Sequence[Key]) -> None:
+        """Note where a name is none of a segment."""
+        for index, name in enumerate(names):
+            if not _SEGMENT.fullmatch(name):
+                self.problem((*place, index), f"{name!r} is no segment such as OBR")
 
     def table(self, forms: Sequence[TableForm], place: Sequence[Key]) -> Table:
         """Return the rows of all *forms* as one table."""

@@ -10,6 +10,7 @@ stand in profiles only.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -21,6 +22,7 @@ from mwl.mapping.names import read_xcn, read_xpn
 from mwl.mapping.reading import Reading
 from mwl.mapping.timestamps import BadStamp, Stamp, read_day, read_stamp
 from mwl.model import Document
+from mwl.model import text as text_of
 
 TextFunction: TypeAlias = Callable[[Found, Reading], str]
 
@@ -73,6 +75,34 @@ def _stamp(found: Found, reading: Reading) -> Stamp:
         return read_stamp(found.part(1), reading.zone, reading.offset)
     except BadStamp as error:
         raise Unfit(str(error)) from None
+
+
+def _end_date(found: Found, reading: Reading) -> str:
+    return _end(found, reading)[:8]
+
+
+def _end_time(found: Found, reading: Reading) -> str:
+    return _end(found, reading)[8:]
+
+
+def _end(found: Found, reading: Reading) -> str:
+    """Return when a step is over that takes so many minutes, "" where its start is not known."""
+    minutes = found.part(1)
+    if not (minutes.isascii() and minutes.isdigit()) or not 0 < int(minutes[:6]) <= _LONGEST:
+        raise Unfit("is no duration in minutes")
+    date, time = text_of(reading.known, _START_DATE), text_of(reading.known, _START_TIME)
+    if not date or not time:
+        return ""
+    begin = dt.datetime.fromisoformat(f"{date}T{time[:6]}")
+    try:
+        return f"{begin + dt.timedelta(minutes=int(minutes)):%Y%m%d%H%M%S}".zfill(14)
+    except OverflowError:  # the last days of the calendar
+        return ""
+
+
+_LONGEST = 31 * 24 * 60  # minutes; a step that takes longer is a mistake
+_START_DATE = paths.tag("ScheduledProcedureStepStartDate")
+_START_TIME = paths.tag("ScheduledProcedureStepStartTime")
 
 
 def _xpn(found: Sequence[Found], reading: Reading, _: str) -> list[Any]:
@@ -166,6 +196,8 @@ TEXTS: Final[Mapping[str, TextFunction]] = {
     "date": _date,  # the day as written; empty where it is no whole day
     "ts_date": _ts_date,  # the day on the site's wall clock
     "ts_time": _ts_time,  # the time on the site's wall clock
+    "end_date": _end_date,  # of minutes: the day on which the step is over, by the start read before
+    "end_time": _end_time,  # the same: the time
 }
 STRUCTURES: Final[Mapping[str, Structure]] = {
     "xpn": Structure("PN", _xpn),
@@ -174,12 +206,14 @@ STRUCTURES: Final[Mapping[str, Structure]] = {
     "ei": Structure("SQ", _ei, settles=True),
     "cx": Structure("SQ", _cx, settles=True),
 }
-STRICT: Final = frozenset({"identifier", "ts_date", "ts_time"})
+STRICT: Final = frozenset({"identifier", "ts_date", "ts_time", "end_date", "end_time"})
 """Functions whose value is exact or an error."""
 
 ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "date": frozenset({"DA"}),
     "ts_date": frozenset({"DA"}),
     "ts_time": frozenset({"TM"}),
+    "end_date": frozenset({"DA"}),
+    "end_time": frozenset({"TM"}),
 }
 """VRs a text function may fill, where that is not any text."""

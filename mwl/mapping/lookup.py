@@ -17,6 +17,7 @@ from mwl.errors import BadDocument, Problem
 
 Row: TypeAlias = tuple[str, str]
 
+_CATALOGUES = (".csv", ".yaml")
 _MAX_BYTES = 16 << 20  # a procedure catalogue of 100,000 rows has 5 MiB
 
 
@@ -49,9 +50,10 @@ def _fold(text: str) -> str:
 
 
 class TableFiles:
-    """The CSV files under the ``tables`` of some folders, the nearest first; read when asked for."""
+    """The files under the ``tables`` of some folders, the nearest first; read when asked for."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = folders
         self._paths: dict[str, Path] = {}
         for folder in folders:
             for path in sorted((folder / "tables").glob("*.csv")):
@@ -69,25 +71,34 @@ class TableFiles:
             self._read[name] = read_csv(self._paths[name])
         return self._read[name]
 
+    def catalogue(self, name: str) -> Path | None:
+        """Return the file of a procedure catalogue, CSV or YAML; None where there is none of this name."""
+        every = (folder / "tables" / f"{name}{ending}" for folder in self._folders for ending in _CATALOGUES)
+        return next((path for path in every if path.is_file()), None)
+
 
 def read_csv(path: Path) -> tuple[Row, ...]:
     """Return the first two columns of a CSV file below its header; raise `BadDocument` with every mistake."""
+    problems: list[Problem] = []
+    rows = tuple(_rows(str(path), read_lines(path), problems))
+    if problems:
+        raise BadDocument(problems)
+    return rows
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a file of UTF-8; raise `BadDocument` where it cannot be read."""
     name = str(path)
     try:
         raw = path.read_bytes()
         if len(raw) > _MAX_BYTES:
             raise BadDocument([Problem(name, 1, 1, "is larger than 16 MiB")])
-        lines = raw.decode("utf-8-sig").splitlines()
+        return raw.decode("utf-8-sig").splitlines()
     except OSError as error:
         raise BadDocument([Problem(name, 1, 1, f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise BadDocument([Problem(name, line, 1, "is not UTF-8")]) from None
-    problems: list[Problem] = []
-    rows = tuple(_rows(name, lines, problems))
-    if problems:
-        raise BadDocument(problems)
-    return rows
 
 
 def _rows(name: str, lines: Sequence[str], problems: list[Problem]) -> Iterator[Row]:

@@ -13,15 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from mwl.errors import Finding, NotUnderstood
 from mwl.mapping.hl7paths import Hl7Path
 from mwl.mapping.reading import Reading
 from mwl.mapping.source import Source
 from mwl.model import OrderAction
 
-REQUIRED_MISSING, UNKNOWN_CODE = 101, 103  # HL7 table 0357 (D-19)
+REQUIRED_MISSING, UNKNOWN_CODE, UNSUPPORTED = 101, 103, 200  # HL7 table 0357 (D-19)
 
 REFUSE: Final = "refuse"
-"""In a profile, where an action could stand: the broker does not do this and says so."""
+"""In a profile, where an action could stand: the broker does not do this and says so (AR)."""
 
 ANY = "*"
 _KEY = re.compile(r"(?P<code>[A-Za-z0-9]{1,8}|\*)(?:_(?P<status>[A-Za-z0-9]{1,8}|\*))?")
@@ -51,7 +52,10 @@ class OrderControl:
     rows: Mapping[Pair, str]
 
     def action(self, group: Source, reading: Reading) -> OrderAction | None:
-        """Return what *group* asks for; None where that is an error, which is reported."""
+        """Return what *group* asks for; None where that is an error, which is reported.
+
+        Raises `NotUnderstood` for what the broker does not do at all.
+        """
         code, status = _text(self.code, group), _text(self.status, group) if self.status else ""
         location = self.code.location(group)
         if not code:
@@ -61,8 +65,8 @@ class OrderControl:
         if action is None:
             reading.error(location, "order control code is not known", UNKNOWN_CODE)
         elif action == REFUSE:
-            reading.error(location, "order control code is not supported", UNKNOWN_CODE)
-        return OrderAction(action) if action not in (None, REFUSE) else None
+            raise NotUnderstood([Finding(location, UNSUPPORTED, "order control code is not supported")])
+        return OrderAction(action) if action else None
 
     def decide(self, code: str, status: str) -> str | None:
         """Return the action of the row that says most, or None."""

@@ -33,7 +33,7 @@ class Structure:
     def check_message(self, source: Source, groups: Sequence[Source], reading: Reading) -> None:
         """Report what the whole message lacks, has too often, or has outside of its orders."""
         for segment in self.one_in_message:
-            _exactly_one(source, segment, Location(segment), reading)
+            exactly_one(source, segment, Location(segment), reading)
         if not groups and not any(source.count(segment) for segment in self.one_in_group):
             reading.error(Location(self.starts[0]), "the message has no order", SEQUENCE_ERROR)
         for segment in self.one_in_group:
@@ -50,14 +50,15 @@ class Structure:
         """Report what orders lack, have too often, or share."""
         for segment in self.one_in_group:
             for group in groups:
-                _exactly_one(group, segment, self.place(group), reading)
+                exactly_one(group, segment, self.place(group), reading)
             held = Counter(group.location(segment, 1) for group in groups if group.count(segment))
             for location, orders in held.items():
                 if orders > 1:
                     reading.error(Location(*location), f"orders share one {segment}", SEQUENCE_ERROR)
 
 
-def _exactly_one(source: Source, segment: str, otherwise: Location, reading: Reading) -> None:
+def exactly_one(source: Source, segment: str, otherwise: Location, reading: Reading) -> None:
+    """Report where *source* has no such segment, or a further one; *otherwise* is where one is missing."""
     count = source.count(segment)
     if count == 0:
         reading.error(otherwise, f"{segment} is missing here", SEQUENCE_ERROR)

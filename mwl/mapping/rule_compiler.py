@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -9,16 +10,19 @@ from typing import Final
 
 from pydicom.datadict import dictionary_VM
 
-from mwl.mapping import paths
+from mwl.mapping import paths, stations
+from mwl.mapping.catalogue import PREFIX, Column, Giver
+from mwl.mapping.catalogue_compiler import check_cells
 from mwl.mapping.compiling import Compiler
 from mwl.mapping.conversion import NUMBERS, Conversion, Lookup, Structured, Unit, Worded, number
 from mwl.mapping.fitting import Unfit, fit, uid
 from mwl.mapping.functions import ALLOWED, STRICT, STRUCTURES, TEXTS
-from mwl.mapping.hl7paths import AnyPath, BadPath, looks_like_path
+from mwl.mapping.hl7paths import BadPath, looks_like_path
 from mwl.mapping.hl7template import Template, parse_template
 from mwl.mapping.lookup import Table
-from mwl.mapping.rules import Each, Leaf, Level, Line, Nested, Node, StandIn, When
-from mwl.mapping.system_form import ConditionForm, RuleForm
+from mwl.mapping.rules import Each, Leaf, Level, Line, Nested, Node, Origin, StandIn, When
+from mwl.mapping.stations import StationRule, StationRules
+from mwl.mapping.system_form import ConditionForm, RuleForm, StationForm
 from mwl.model import STEP_SEQUENCE, Element, name_value
 from mwl.query import Path
 from mwl.yamldoc import Key, suggestion
@@ -41,12 +45,12 @@ class LevelCompiler:
     compiler: Compiler
     read_before: set[str] = field(default_factory=set)  # tags
 
-    def level(self, section: str, forms: Mapping[str, RuleForm]) -> Level:
-        """Return a section's nodes."""
-        return Level(self._nodes(section, (section,), forms, within=False))
+    def level(self, section: str, forms: Mapping[str, RuleForm], place: tuple[Key, ...] = ()) -> Level:
+        """Return a section's nodes; *place* is where its lines stand, where that is within another one."""
+        return Level(self._nodes(section, place or (section,), forms, within=""))
 
     def _nodes(
-        self, section: str, place: tuple[Key, ...], forms: Mapping[str, RuleForm], *, within: bool
+        self, section: str, place: tuple[Key, ...], forms: Mapping[str, RuleForm], *, within: str
     ) -> tuple[Node, ...]:
         tree = _Tree()
         for target, form in forms.items():
@@ -66,14 +70,14 @@ class LevelCompiler:
         return tree.nodes()
 
     def _node(
-        self, section: str, place: tuple[Key, ...], target: str, tag: str, form: RuleForm, *, within: bool
+        self, section: str, place: tuple[Key, ...], target: str, tag: str, form: RuleForm, *, within: str
     ) -> Node | None:
         vr = form.vr or paths.vr(tag)
         if vr == "UN":
             self.compiler.problem(place, f"{target} is not in the data dictionary: give its vr", at_key=True)
             return None
         if form.each is not None or form.items:
-            return self._each(section, place, tag, vr, form)
+            return self._each(section, place, target, tag, vr, form)
         if not (form.from_ or form.template or form.else_ or form.default is not None):
             self.compiler.problem(place, f"{target} has nothing to read: give from, template or default")
             return None
@@ -82,20 +86,25 @@ class LevelCompiler:
         conversion = self._conversion(place, target, tag, vr, form)
         if conversion is None:
             return None
+        origins = self._paths(form.from_, (*place, "from"), within=within)
+        stand_ins = self._stand_ins(form.else_, (*place, "else"))
+        check_cells(conversion, (*origins, *stand_ins), self.compiler)
         return Leaf(
             tag,
             vr,
-            Line(section, target, self.compiler.profile.origin(*place)),
+            Line(section, within + target, self.compiler.profile.origin(*place)),
             conversion,
-            paths=self._paths(form.from_, (*place, "from"), within=within),
+            paths=origins,
             template=self._template(form.template, (*place, "template")),
-            stand_ins=self._stand_ins(form.else_, (*place, "else")),
+            stand_ins=stand_ins,
             default=self._default(form.default, vr, (*place, "default")),
-            when=self._when(form.when, (*place, "when")),
+            when=self.when(form.when, (*place, "when")),
             required=form.required and not within,
         )
 
-    def _each(self, section: str, place: tuple[Key, ...], tag: str, vr: str, form: RuleForm) -> Node | None:
+    def _each(
+        self, section: str, place: tuple[Key, ...], target: str, tag: str, vr: str, form: RuleForm
+    ) -> Node | None:
         if vr != "SQ":
             self.compiler.problem(place, "only a sequence has each and items", at_key=True)
             return None
@@ -103,7 +112,7 @@ class LevelCompiler:
             self.compiler.problem(place, "each and items belong together, without from and as")
             return None
         path = self.compiler.absolute(form.each, (*place, "each"))
-        nodes = self._nodes(section, (*place, "items"), form.items, within=True)
+        nodes = self._nodes(section, (*place, "items"), form.items, within=f"{target}.")
         names = [name for name, item in form.items.items() if item.required]
         needed = frozenset(found[0] for name in names if (found := _tags(name)))
         return None if path is None else Each(tag, path, nodes, needed)
@@ -172,9 +181,14 @@ class LevelCompiler:
                 self.compiler.problem((*place, "units", name), f"{factor!r} is not a number")
         return Unit(path, factors) if path else None
 
-    def _paths(self, texts: Sequence[str], place: tuple[Key, ...], *, within: bool) -> tuple[AnyPath, ...]:
+    def _paths(self, texts: Sequence[str], place: tuple[Key, ...], *, within: str) -> tuple[Origin, ...]:
         find = self.compiler.path if within else self.compiler.absolute
-        found = [find(text, (*place, index)) for index, text in enumerate(texts)]
+        found: list[Origin | None] = []
+        for index, text in enumerate(texts):
+            if not within and _names_giver(text):
+                found += self._giver(text)
+            else:
+                found.append(find(text, (*place, index)))
         return tuple(path for path in found if path is not None)
 
     def _template(self, text: str | None, place: tuple[Key, ...]) -> Template | None:
@@ -190,7 +204,9 @@ class LevelCompiler:
         found: list[StandIn] = []
         for index, text in enumerate(texts):
             here = (*place, index)
-            if looks_like_path(text):
+            if _names_giver(text):
+                found += self._giver(text)
+            elif looks_like_path(text):
                 if path := self.compiler.path(text, here):
                     found.append(path)
             elif tags := self.compiler.tags(text, here):
@@ -208,14 +224,62 @@ class LevelCompiler:
             self.compiler.problem(place, f"default: {text!r} {error}")
             return None
 
-    def _when(self, forms: Mapping[str, ConditionForm], place: tuple[Key, ...]) -> tuple[When, ...]:
+    def when(self, forms: Mapping[str, ConditionForm], place: tuple[Key, ...]) -> tuple[When, ...]:
+        """Return conditions."""
         found = []
         for text, form in forms.items():
-            path = self.compiler.path(text, (*place, text))
+            here = (*place, text)
+            subject = self.compiler.path(text, here) if looks_like_path(text) else self._read(text, here)
             texts = None if form.in_ is None else Table((each, each) for each in form.in_)
-            if path is not None:
-                found.append(When(path, texts, form.present))
+            regex = self._regex(form.regex, (*here, "regex"))
+            if subject is not None:
+                found.append(When(subject, texts, form.present, regex))
         return tuple(found)
+
+    def _read(self, text: str, place: tuple[Key, ...]) -> str | None:
+        """Return the tag of an attribute that was read before; note where it is none."""
+        tags = self.compiler.tags(text, place, at_key=True)
+        if tags is None:
+            return None
+        if len(tags) > 1 or tags[0] not in self.read_before:
+            self.compiler.problem(place, f"{text} is not read before this line", at_key=True)
+        return tags[0]
+
+    def _regex(self, text: str | None, place: tuple[Key, ...]) -> re.Pattern[str] | None:
+        try:
+            return None if text is None else re.compile(text)
+        except re.error as error:
+            self.compiler.problem(place, f"{text!r} is no regular expression: {error}")
+            return None
+
+    # ── what the profile knows by itself ──
+
+    def _giver(self, text: str) -> list[Giver]:
+        """Return what *text* names, [] where the profile has nothing of that kind."""
+        compiler = self.compiler
+        if text == stations.WORD:
+            compiler.stations_used = True
+            return [self._stations(compiler.stations)] if compiler.stations else []
+        column = text.removeprefix(PREFIX).casefold()
+        compiler.columns_used.add(column)
+        return [Column(column, compiler.catalogue)] if compiler.catalogue else []
+
+    def _stations(self, forms: Mapping[str, StationForm]) -> StationRules:
+        ranked = []
+        for name, form in forms.items():
+            place: tuple[Key, ...] = (stations.WORD, name)
+            when = self.when(form.when, (*place, "when"))
+            rule = StationRule(name, when, form.to, self.compiler.profile.origin(*place))
+            for index, title in enumerate(form.to):
+                if fit("AE", title) != (title, "", False):
+                    self.compiler.problem((*place, "to", index), f"{title!r} is no AE title")
+            ranked.append((-form.priority, rule))
+        ranked.sort(key=lambda each: each[0])  # equals stay in the order they are written
+        return StationRules(tuple(rule for _, rule in ranked))
+
+
+def _names_giver(text: str) -> bool:
+    return text == stations.WORD or text.startswith(PREFIX)
 
 
 def _tags(name: str) -> Path:

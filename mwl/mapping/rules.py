@@ -1,29 +1,33 @@
 """The lines of a system profile at work: which of its sources gives an attribute its value.
 
 Theory of operation.  A level of a profile is a list of nodes, compiled once.  A leaf gives one attribute:
-its paths are asked in turn, and the first that *has a value* gives it.  What stands at a path can be a
-value, nothing, a wish to delete (an empty element, D-25, unless a later path has a value) or a mistake
-(reported; the attribute counts as not sent).  Only then comes what stands in for it, and last a constant.
-Targets inside a sequence grow into one item of it; an item without a value is never made (A-19).
+its paths are asked in turn, and the first that *has a value* gives it; a column of the catalogue or the
+station rules may stand among them.  What stands at a path can be a value, nothing, a wish to delete (an
+empty element, D-25, unless a later path has a value) or a mistake (reported; the attribute counts as not
+sent).  Only then comes what stands in for it, and last a constant.  Targets inside a sequence grow into
+one item of it; an item without a value is never made (A-19).
 
 What stands in is told apart from what was sent: it may fill a gap in what is stored, no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from mwl.errors import Location
+from mwl.mapping.catalogue import Giver
 from mwl.mapping.conversion import Conversion, Mistake
-from mwl.mapping.hl7paths import AnyPath, Found, Hl7Path
+from mwl.mapping.hl7paths import AnyPath, Found, Hl7Path, RelativePath
 from mwl.mapping.hl7template import Template
 from mwl.mapping.lookup import Table
 from mwl.mapping.reading import Reading
 from mwl.mapping.source import Source
 from mwl.model import Document, Element
 from mwl.model import text as text_of
+from mwl.model import values as values_of
 
 REQUIRED_MISSING = 101  # HL7 table 0357 (D-19)
 
@@ -54,20 +58,29 @@ class Node(Protocol):
         ...
 
 
+_SEARCHED = 1000  # characters a regular expression sees: the expression is trusted, the text is not
+
+
 @dataclass(frozen=True, slots=True)
 class When:
-    """A condition on a message."""
+    """A condition on a message: on what stands at a path, or on an attribute that was read before."""
 
-    path: AnyPath
+    path: AnyPath | str  # a tag
     texts: Table | None
     present: bool | None
+    regex: re.Pattern[str] | None = None
 
-    def holds(self, source: Source, anchor: Found | None) -> bool:
-        """Tell whether it holds."""
-        found = [each for each in self.path.find(source, anchor) if not each.deleted]
+    def holds(self, source: Source, anchor: Found | None, known: Document | None = None) -> bool:
+        """Tell whether it holds; *known* are the attributes that were read before."""
+        if isinstance(self.path, str):
+            found = [str(value) for value in values_of(known or {}, self.path)]
+        else:
+            found = [each.part(1) for each in self.path.find(source, anchor) if not each.deleted]
         if self.present is not None and bool(found) is not self.present:
             return False
-        return self.texts is None or any(self.texts.get(each.part(1)) is not None for each in found)
+        if self.texts and not any(self.texts.get(text) is not None for text in found):
+            return False
+        return self.regex is None or any(self.regex.search(text[:_SEARCHED]) for text in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +92,11 @@ class Line:
     origin: str  # file:line
 
 
-StandIn: TypeAlias = AnyPath | str
-"""A path, or the tag of an attribute that was read before."""
+Origin: TypeAlias = AnyPath | Giver
+"""Where a value can come from: a path, or what the profile knows by itself."""
+
+StandIn: TypeAlias = Origin | str
+"""The same, or the tag of an attribute that was read before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +107,7 @@ class Leaf:
     vr: str
     line: Line
     conversion: Conversion
-    paths: tuple[AnyPath, ...] = ()
+    paths: tuple[Origin, ...] = ()
     template: Template | None = None
     stand_ins: tuple[StandIn, ...] = ()
     default: Element | None = None
@@ -106,22 +122,25 @@ class Leaf:
             self._report(mistake, reading)
             return None
         if self.required and not (outcome and outcome.has_value) and self._needed(reading):
-            reading.error(self._place(source), f"{self.line.target} is required", REQUIRED_MISSING)
+            missing = f"{self.line.target} is required"
+            self._fail(reading, self._place(source), missing)
+            reading.error(self._place(source), missing, REQUIRED_MISSING)
         return outcome
 
     def _sent(self, source: Source, reading: Reading, anchor: Found | None) -> Outcome | None:
         for condition in self.when:
-            if not condition.holds(source, anchor):
+            if not condition.holds(source, anchor, reading.known):
                 return None
         removed: Outcome | None = None
         for path in self.paths:
-            if found := path.find(source, anchor):
-                outcome = self._outcome(found, reading, path)
+            found, where = _find(path, source, reading, anchor)
+            if found:
+                outcome = self._outcome(found, reading, where)
                 if self.conversion.settles or (outcome and outcome.has_value):
                     return outcome
                 removed = removed or outcome
         if self.template and (filled := self.template.fill(source, anchor)):
-            return self._outcome([filled], reading, "template")
+            return self._outcome([filled], reading, self._composed(source, reading, anchor))
         return removed
 
     def _otherwise(self, source: Source, reading: Reading, anchor: Found | None) -> Outcome | None:
@@ -129,8 +148,8 @@ class Leaf:
             if isinstance(stand_in, str):
                 outcome = self._copied(stand_in, reading)
             else:
-                found = stand_in.find(source, anchor)
-                outcome = self._outcome(found, reading, stand_in) if found else None
+                found, where = _find(stand_in, source, reading, anchor)
+                outcome = self._outcome(found, reading, where) if found else None
             if outcome and outcome.has_value:
                 return outcome._replace(assumed=True)
         if self.default is None:
@@ -153,15 +172,34 @@ class Leaf:
             return None
         element: Element = {"vr": self.vr, "Value": values} if values else {"vr": self.vr}
         if reading.trace is not None:
-            self._note(reading, element, where if isinstance(where, str) else str(_exact(found[0], where)))
+            places = (str(_exact(each, where)) for each in found if not isinstance(where, str))
+            self._note(reading, element, where if isinstance(where, str) else ", ".join(places))
         return Outcome(element)
 
+    def _composed(self, source: Source, reading: Reading, anchor: Found | None) -> str:
+        """Say of what a template was filled."""
+        if reading.trace is None or self.template is None:
+            return "template"
+        pieces = (piece for part in self.template.parts for piece in part.pieces)
+        paths = (piece for piece in pieces if not isinstance(piece, str))
+        places = [str(_exact(found[0], path)) for path in paths if (found := path.find(source, anchor))]
+        return f"template {', '.join(places)}"
+
     def _report(self, mistake: Mistake, reading: Reading) -> None:
+        self._fail(reading, mistake.found.location, mistake.text)
         # To cancel an exam its identifiers are enough: a wrong start must not keep it on the list.
         if reading.fills or self.conversion.name == "identifier":
             reading.error(mistake.found.location, mistake.text, mistake.code)
         else:
             reading.warn(mistake.found, mistake.text, mistake.code)
+
+    def _fail(self, reading: Reading, location: Location, text: str) -> None:
+        """Let the trace know which line found a mistake."""
+        if reading.trace is not None:
+            line = self.line
+            reading.trace.note(
+                line.level, line.origin, line.target, None, None, f"{location}: {text}", self.conversion.name
+            )
 
     def _needed(self, reading: Reading) -> bool:
         return self.line.level == "patient" or reading.new
@@ -177,6 +215,17 @@ class Leaf:
             reading.trace.note(
                 line.level, line.origin, line.target, None, element, where, self.conversion.name
             )
+
+
+def _find(
+    path: Origin, source: Source, reading: Reading, anchor: Found | None
+) -> tuple[Sequence[Found], AnyPath | str]:
+    """Return what stands at *path*, and where that is."""
+    if isinstance(path, (Hl7Path, RelativePath)):
+        return path.find(source, anchor), path
+    # An order that is only to be cancelled is what its message says.
+    given = path.given(source, reading) if reading.fills else None
+    return (given.found, given.origin) if given else ((), "")
 
 
 def _exact(found: Found, path: AnyPath) -> Location:
@@ -255,3 +304,7 @@ class Level:
                 if outcome.assumed:
                     assumed.add(node.tag)
         return document, frozenset(assumed)
+
+    def leaves(self, tags: Collection[str]) -> list[Leaf]:
+        """Return the nodes that give the attributes *tags*, outside of sequences."""
+        return [node for node in self.nodes if isinstance(node, Leaf) and node.tag in tags]

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import re
 
-from mwl.mapping import kana, pinyin
 from mwl.mapping.charset import CharacterSet
+from mwl.names import kana, pinyin
 
 _HAN = "\u2e80-\u2fdf\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _KANA = "\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f"

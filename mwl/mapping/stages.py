@@ -31,6 +31,7 @@ from mwl.mapping.operations.require import Check
 from mwl.mapping.operations.select import Limit, Selection, Sort
 from mwl.mapping.operations.session import Mpps
 from mwl.mapping.operations.shape import Return
+from mwl.mapping.operations.values import seen
 from mwl.mapping.trace import Trace, changes
 from mwl.mapping.written import Effective
 from mwl.model import Document, WorklistItem
@@ -61,6 +62,8 @@ class DeviceProfile:
     limit: Limit
     pending_status: str
     """FF00, FF01 or auto."""
+    fuzzy_names: bool
+    """Whether person names are matched by sound though the device did not ask for it."""
     lenient: bool
     """Whether a key value of the wrong form matches nothing, instead of failing the query."""
     missing_message_id: int | None
@@ -87,6 +90,15 @@ class DeviceProfile:
         """Return the profile's criteria for the keys that `rewrite` returned."""
         stated = (selection.criterion(keys, facts) for selection in self._selections)
         return (*meant(keys), *(criterion for criterion in stated if criterion is not None))
+
+    def seen(self, facts: Facts) -> tuple[str, ...] | None:
+        """Return what of *facts* answers depend on; None where no two answers need be the same."""
+        return seen(self.reads, facts)
+
+    @property
+    def sorts(self) -> bool:
+        """Whether the profile has an order of its own (P15)."""
+        return bool(self._sort.root)
 
     def ordered(self, items: Sequence[WorklistItem]) -> list[WorklistItem]:
         """Return *items* in the profile's order (P15)."""

@@ -8,23 +8,26 @@ loaded and checked whole; a bound profile is frozen, and reads and words without
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, TypeGuard
 
 from mwl import yamldoc
 from mwl.errors import BadDocument, Problem
 from mwl.mapping.facts import SiteFacts
+from mwl.mapping.hl7paths import Hl7Path
 from mwl.mapping.loader import Effective, Written, digest, fill, load_folder, resolve
 from mwl.mapping.lookup import TableFiles
 from mwl.mapping.order_reader import OrderReader
+from mwl.mapping.patient_reader import PatientReader
+from mwl.mapping.schedule_reader import ScheduleReader
 from mwl.mapping.source import Source
 from mwl.mapping.status_template import OutgoingMessage, StatusFacts, StatusTemplate
 from mwl.mapping.system_compiler import Compiled, compile_system
-from mwl.mapping.system_form import SystemForm, schema_text
+from mwl.mapping.system_form import AcceptForm, AcknowledgeForm, Handling, Kind, SystemForm, schema_text
 from mwl.mapping.trace import Trace
-from mwl.model import OrderMessage
+from mwl.model import Incoming, OrderMessage
 
 __all__ = ["SystemProfile", "SystemProfiles", "load_systems", "schema_text"]
 
@@ -42,25 +45,49 @@ class SystemProfile:
     digest: str  # of everything it says, tables included
     default_charset: str  # of messages without MSH-18; "": found out from the bytes
     aliases: Mapping[str, str]  # MSH-18 as sent to the character set meant
-    messages: Mapping[str, str]
+    messages: Mapping[str, Handling]
     reader: OrderReader
     templates: Mapping[str, StatusTemplate]
+    accept: AcceptForm
+    acknowledge: AcknowledgeForm
+    patients: PatientReader | None  # None: such messages are not taken
+    schedules: ScheduleReader | None
 
-    def kind(self, message_type: str) -> Literal["order", "ignore"] | None:
+    def kind(self, message_type: str) -> Kind | None:
         """Return what is done with messages of a type ("ORM^O01"); None where they are refused (D-14)."""
         code, _, rest = message_type.partition("^")
         event = rest.partition("^")[0]
         wanted = (f"{code}^{event}" if event else code, f"{code}^*", "*")
         action = next((self.messages[each] for each in wanted if each in self.messages), None)
-        if action == "order":
-            return "order"
-        return "ignore" if action == "ignore" else None
+        return None if action == "refuse" else action
 
     def refusal_code(self, message_type: str) -> int:
         """Return why `kind` refuses: 200 for a type, 201 for an event of a type it knows."""
         code = message_type.partition("^")[0]
         known = {each.partition("^")[0] for each in self.messages}
         return UNSUPPORTED_EVENT if code in known else UNSUPPORTED_TYPE
+
+    def read(
+        self,
+        kind: Kind,
+        source: Source,
+        system: str,
+        site: SiteFacts,
+        sent_at: dt.datetime | None,
+        trace: Trace | None = None,
+    ) -> Incoming | None:
+        """Return what *source*, a message of *kind*, asks for; None where that is to be ignored.
+
+        See `read_order`.
+        """
+        match kind:
+            case "order":
+                return self.read_order(source, system, site, sent_at, trace)
+            case "schedule" if self.schedules:
+                return self.schedules.read(source, system, site, sent_at, trace)
+            case "patient" | "arrival" | "merge" if self.patients:
+                return self.patients.read(kind, source, system, site, sent_at, trace)
+        return None
 
     def read_order(
         self,
@@ -77,9 +104,23 @@ class SystemProfile:
         """
         return self.reader.read(source, system, site, sent_at, trace)
 
+    def places(self, tags: Collection[str]) -> tuple[tuple[Hl7Path, ...], tuple[Hl7Path, ...]]:
+        """Return the paths its lines read these attributes from, and those that stand in where these fail."""
+        levels = [self.reader.patient, self.reader.procedure, self.reader.step]
+        if self.schedules:
+            levels += [*self.schedules.order, self.schedules.procedure, self.schedules.step]
+        leaves = [leaf for level in levels for leaf in level.leaves(tags)]
+        read = (path for leaf in leaves for path in leaf.paths)
+        otherwise = (path for leaf in leaves for path in leaf.stand_ins)
+        return tuple(filter(_absolute, read)), tuple(filter(_absolute, otherwise))
+
     def status_message(self, kind: str, facts: StatusFacts) -> OutgoingMessage:
         """Return the message that tells *facts*; `KeyError` where *kind* ("ORM^O01") has no template."""
         return self.templates[kind].fill(facts)
+
+
+def _absolute(path: object) -> TypeGuard[Hl7Path]:
+    return isinstance(path, Hl7Path)
 
 
 class SystemProfiles:
@@ -121,7 +162,8 @@ class SystemProfiles:
         charset = found.form.accept.charset
         return SystemProfile(
             name, found.digest, charset.default, charset.aliases, found.form.accept.messages,
-            found.reader, found.templates,
+            found.reader, found.templates, found.form.accept, found.form.acknowledge,
+            found.patients, found.schedules,
         )  # fmt: skip
 
     def effective(self, name: str) -> Effective:

@@ -9,20 +9,25 @@ from typing import Final
 
 from mwl import yamldoc
 from mwl.errors import BadDocument
+from mwl.mapping.catalogue_compiler import check_columns, compile_catalogue
 from mwl.mapping.compiling import Compiler
 from mwl.mapping.hl7paths import BadPath, FieldKey, Hl7Path, Which, parse_choice
 from mwl.mapping.lookup import TableFiles
 from mwl.mapping.order_control import OrderControl, Pair, parse_key
 from mwl.mapping.order_reader import OrderReader, Same
 from mwl.mapping.order_structure import Structure
+from mwl.mapping.patient_compiler import compile_patients
+from mwl.mapping.patient_reader import PatientReader
 from mwl.mapping.rule_compiler import LevelCompiler
+from mwl.mapping.schedule_compiler import compile_schedule
+from mwl.mapping.schedule_reader import ScheduleReader
 from mwl.mapping.status_compiler import compile_status
 from mwl.mapping.status_template import StatusTemplate
 from mwl.mapping.system_form import ControlForm, OrderForm, SameForm, SystemForm
 from mwl.mapping.written import Effective, digest
+from mwl.model import OrderPolicies
 from mwl.yamldoc import Key
 
-_SEGMENT: Final = re.compile(r"[A-Z][A-Z0-9]{2}")
 _MESSAGE: Final = re.compile(r"[A-Z0-9]{1,8}(\^(\*|[A-Z0-9]{1,8}))?|\*")
 
 
@@ -33,6 +38,8 @@ class Compiled:
     form: SystemForm
     digest: str
     reader: OrderReader
+    patients: PatientReader | None  # None: the profile takes no such messages
+    schedules: ScheduleReader | None
     templates: Mapping[str, StatusTemplate]
 
 
@@ -42,12 +49,26 @@ def compile_system(profile: Effective, files: TableFiles) -> Compiled:
     compiler = Compiler(profile, files)
     compiler.picks = _picks(form.order.pick, compiler)
     _check_messages(form, compiler)
+    compiler.catalogue, compiler.stations = compile_catalogue(form.catalogue, compiler), form.stations
     reader = _reader(form, compiler)
+    patients, schedules = _others(form, reader, compiler) if reader else (None, None)
     templates = {kind: compile_status(kind, each, compiler) for kind, each in form.status.items()}
+    check_columns(compiler)
+    if form.stations and not compiler.stations_used:
+        compiler.problem(("stations",), "stations has no effect: no line names it in from", at_key=True)
     if compiler.problems or reader is None:
         raise BadDocument(compiler.problems)
     fingerprint = digest({"profile": profile.data, "tables": compiler.tables_used})
-    return Compiled(form, fingerprint, reader, templates)
+    return Compiled(form, fingerprint, reader, patients, schedules, templates)
+
+
+def _others(
+    form: SystemForm, order: OrderReader, compiler: Compiler
+) -> tuple[PatientReader | None, ScheduleReader | None]:
+    kinds = set(form.accept.messages.values())
+    patients = compile_patients(form.adt, kinds, order, compiler)
+    control = _control(form.schedule.control, ("schedule",), compiler)
+    return patients, compile_schedule(form.schedule, kinds, control, order, compiler)
 
 
 def _picks(written: Mapping[str, Sequence[str]], compiler: Compiler) -> dict[FieldKey, tuple[Which, ...]]:
@@ -85,13 +106,15 @@ def _reader(form: SystemForm, compiler: Compiler) -> OrderReader | None:
     procedure = levels.level("procedure", form.procedure)
     step = levels.level("step", form.step)
     order = form.order
-    control = _control(order.control, compiler)
+    control = _control(order.control, ("order",), compiler)
     for key, names in (("groups", order.groups), ("steps", order.steps)):
-        _check_segments(names, ("order", key), compiler)
+        compiler.segments(names, ("order", key))
     for key, names in (("message", order.exactly_one.message), ("group", order.exactly_one.group)):
-        _check_segments(names, ("order", "exactly_one", key), compiler)
+        compiler.segments(names, ("order", "exactly_one", key))
     if not order.groups:
         compiler.problem(("order",), "order: the key 'groups' names no segment")
+    if order.control is None:
+        compiler.problem(("order",), "order: the key 'control' is missing")
     if control is None:
         return None
     return OrderReader(
@@ -102,22 +125,18 @@ def _reader(form: SystemForm, compiler: Compiler) -> OrderReader | None:
         Structure(order.groups, order.exactly_one.message, order.exactly_one.group),
         steps=order.steps,
         offset=compiler.absolute(order.offset, ("order", "offset")) if order.offset else None,
+        effective=compiler.absolute(order.effective, ("order", "effective")) if order.effective else None,
+        catalogue=compiler.catalogue,
+        policies=OrderPolicies(**order.policies.model_dump()),
         compare=_compare(order, compiler),
         same_procedure=_same(order.same_procedure, ("order", "same_procedure"), compiler),
         same_step=_same(order.same_step, ("order", "same_step"), compiler),
     )
 
 
-def _check_segments(names: Sequence[str], place: Sequence[Key], compiler: Compiler) -> None:
-    for index, name in enumerate(names):
-        if not _SEGMENT.fullmatch(name):
-            compiler.problem((*place, index), f"{name!r} is no segment such as OBR")
-
-
-def _control(form: ControlForm | None, compiler: Compiler) -> OrderControl | None:
-    place = ("order", "control")
+def _control(form: ControlForm | None, section: tuple[Key, ...], compiler: Compiler) -> OrderControl | None:
+    place = (*section, "control")
     if form is None:
-        compiler.problem(("order",), "order: the key 'control' is missing")
         return None
     code = compiler.absolute(form.code, (*place, "code"))
     status = compiler.absolute(form.status, (*place, "status")) if form.status else None

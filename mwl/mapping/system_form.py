@@ -69,12 +69,14 @@ TableForms = Annotated[
 
 
 class ConditionForm(Form):
-    """What must hold of an HL7 path; several keys must all hold."""
+    """What must hold of an HL7 path, or of a DICOM attribute read before; several keys must all hold."""
 
     in_: Texts | None = Field(default=None, alias="in")
     """Texts one of which stands there; ``*`` stands for any text. Shorthand: the text or list alone."""
     present: bool | None = None
     """Whether anything stands there."""
+    regex: str | None = None
+    """Regular expression that is found in it."""
 
 
 Conditions: TypeAlias = dict[
@@ -90,7 +92,7 @@ class RuleForm(Form):
     """How one DICOM attribute is read. Shorthand: a path, or a list of paths, alone."""
 
     from_: Texts = Field(default=(), alias="from")
-    """HL7 paths; the first that has a value gives it."""
+    """HL7 paths, ``catalogue.COLUMN`` or ``stations``; the first that has a value gives it."""
     else_: Texts = Field(default=(), alias="else")
     """HL7 paths, or DICOM attributes read before, that fill a gap: never over a stored value."""
     as_: str | None = Field(default=None, alias="as")
@@ -135,6 +137,13 @@ RuleForms: TypeAlias = dict[
 ]
 
 
+Kind: TypeAlias = Literal["order", "patient", "arrival", "merge", "schedule", "ignore"]
+"""What a message that is taken is: see the sections order, adt and schedule."""
+
+Handling: TypeAlias = Literal["order", "patient", "arrival", "merge", "schedule", "ignore", "refuse"]
+"""What is done with a message."""
+
+
 class CharsetForm(Form):
     """How messages are decoded that do not say it in words of HL7 table 0211."""
 
@@ -142,15 +151,33 @@ class CharsetForm(Form):
     """Character set of messages without MSH-18; empty: ASCII, UTF-8 or the site's, as the bytes allow."""
     aliases: Rows = {}
     """What a sender writes in MSH-18, and the character set it means by it."""
+    trust_label: bool = False
+    """Whether MSH-18 (or the default, without one) counts where the bytes say UTF-8; that is reported."""
+    utf_16: bool = False
+    """Whether UTF-16 and UTF-32 are taken: MLLP cannot carry a character with a byte 0B or 1C 0D in it."""
 
 
 class AcceptForm(Form):
     """Which messages are taken, and how they are decoded."""
 
-    messages: dict[str, Literal["order", "ignore", "refuse"]] = {}
+    messages: dict[str, Handling] = {}
     """Message type (``ORM^O01``, ``SIU^*``) to what is done with it; what is not named is refused."""
     charset: CharsetForm = CharsetForm()
     """Character sets."""
+    processing: Texts = ("P",)
+    """Processing IDs (MSH-11) that are taken: P is production, T training, D debugging."""
+
+
+class AcknowledgeForm(Form):
+    """How messages are answered."""
+
+    mode: Literal["auto", "original", "enhanced"] = "auto"
+    """Auto: what MSH-15 and MSH-16 ask for; original: AA, AE, AR; enhanced: also CA where MSH-15 is blank."""
+    type: Annotated[
+        tuple[Literal["ACK", "ORR", "ORG", "ORI"], ...],
+        BeforeValidator(_listed, json_schema_input_type=str | list[str]),
+    ] = ("ACK",)
+    """Answers to orders: ORR to ORM, ORG to OMG, ORI to OMI; whatever has none of these gets ACK."""
 
 
 class ExactlyOneForm(Form):
@@ -171,7 +198,19 @@ class ControlForm(Form):
     """HL7 path of the status that may stand beside it."""
     actions: dict[
         str,
-        Literal["create", "update", "cancel", "discontinue", "arrive", "complete", "nothing", "refuse"],
+        Literal[
+            "create",
+            "update",
+            "cancel",
+            "replace",
+            "discontinue",
+            "hold",
+            "release",
+            "arrive",
+            "complete",
+            "nothing",
+            "refuse",
+        ],
     ] = {}
     """``CODE`` or ``CODE_STATUS``, ``*`` for any, to the action; the row that says most counts."""
 
@@ -187,6 +226,47 @@ class SameForm(Form):
     """Sequences whose items add up; of anything else the first value counts."""
 
 
+class CatalogueForm(Form):
+    """The procedure catalogue: what a procedure's code means that orders do not say."""
+
+    file: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    """Name of a file in the folder tables, CSV or YAML, without its ending; without one there is none."""
+    code: Texts = ()
+    """HL7 paths of the code; the first at which one of the file's codes stands counts."""
+    miss: Literal["keep", "error"] = "keep"
+    """What becomes of an order whose code the file lacks: read without it, which is reported, or refused."""
+
+
+class StationForm(Form):
+    """Where orders go that name no station: the first rule whose conditions hold."""
+
+    when: Conditions = {}
+    """Conditions on HL7 paths, or on DICOM attributes read before; all must hold."""
+    to: Texts
+    """AE titles of the stations."""
+    priority: int = 0
+    """Rules with a higher number are asked first, equal ones in the order they are written."""
+
+
+class PoliciesForm(Form):
+    """What becomes of orders where systems differ.  None of it takes back an exam that has begun."""
+
+    new_again: Literal["update", "refuse"] = "update"
+    """A new order with the numbers of a known one that says something else: changes it, or AE 205."""
+    change_of_unknown: Literal["create", "refuse"] = "create"
+    """A change of an order nobody knows: is taken for the order, or AE 204."""
+    cancel_of_unknown: Literal["refuse", "accept"] = "refuse"
+    """A cancellation (or the like) of an order nobody knows: AE 204, or accepted and reported."""
+    late: Literal["fill", "apply"] = "fill"
+    """A message older than what was applied last: fills gaps and replaces nothing, or counts as any does."""
+    change_of_begun: Literal["update", "keep", "refuse"] = "update"
+    """A change of a step whose exam has begun: changes its attributes, leaves them (reported), or AE 206."""
+    cancel_of_begun: Literal["keep", "discontinue", "refuse"] = "keep"
+    """A cancellation of such a step: it runs on (reported), is discontinued, or AE 206."""
+    other_study: Literal["take", "keep", "refuse"] = "take"
+    """Another Study Instance UID for a known order: counts until an exam has begun, never, or AE 205."""
+
+
 class OrderForm(Form):
     """How an order message is taken apart."""
 
@@ -198,6 +278,10 @@ class OrderForm(Form):
     """Segments there must be one of."""
     offset: str | None = None
     """HL7 path of a time stamp whose offset speaks for all stamps of the message without one."""
+    effective: str | None = None
+    """HL7 path of when what an order says came to be: tells, beside MSH-7, which of two messages is late."""
+    policies: PoliciesForm = PoliciesForm()
+    """What becomes of orders where systems differ."""
     pick: dict[str, Texts] = {}
     """Repeating field to the repetition meant where a path names none: a number, or ``component=text``."""
     compare: tuple[tuple[str, ...], ...] = ()
@@ -208,6 +292,53 @@ class OrderForm(Form):
     """When several groups are one scheduled step."""
     control: ControlForm | None = None
     """Order control."""
+
+
+class ArrivalForm(Form):
+    """Which open steps the patient has come for; never those of another visit."""
+
+    day: Texts = ()
+    """HL7 paths of a time stamp: the steps of that day. Without any: of all days."""
+    same_visit: bool = False
+    """Only steps of the very visit; otherwise also those of which no visit is known."""
+
+
+class AdtForm(Form):
+    """What messages on patients do: update, arrival, merge."""
+
+    groups: Texts = ()
+    """Segments that begin a patient."""
+    unknown: Literal["ignore", "store"] = "ignore"
+    """What becomes of a patient nobody has ordered anything for."""
+    visit: Texts = ()
+    """Attributes of section procedure that speak of the visit: they reach the open orders of the visit."""
+    arrival: ArrivalForm = ArrivalForm()
+    """Which steps an arrival concerns."""
+    prior: RuleForm | None = None
+    """Who was merged: a line with ``each`` and ``items``, which say patient ID and issuer."""
+
+
+class ScheduleForm(Form):
+    """What appointments do, and where in them everything stands."""
+
+    exactly_one: Texts = ()
+    """Segments there must be one of; the first is where a mistake is reported."""
+    services: Texts = ()
+    """Segments that begin a service; an appointment without any is one service."""
+    withdrawn: Conditions = {}
+    """Conditions on a service that has been taken out of the appointment."""
+    when: Conditions = {}
+    """Conditions on appointments that are for the worklist; others are taken and change nothing."""
+    control: ControlForm | None = None
+    """What an appointment asks for: the event stands for the control code."""
+    order: tuple[RuleForms, ...] = ()
+    """What the order is known by, procedure attributes; the first entry that finds one order decides."""
+    moves: Texts = ()
+    """Attributes of a known step that an appointment changes; the others serve for a new one."""
+    procedure: RuleForms = {}
+    """Attributes of the requested procedure of a new order."""
+    step: RuleForms = {}
+    """Attributes of the scheduled step, a step for each service."""
 
 
 def _short_value(value: Any) -> Any:
@@ -255,14 +386,24 @@ class SystemForm(Form):
     """Variables and their defaults: ``$var.name`` in a value."""
     accept: AcceptForm = AcceptForm()
     """Which messages are taken."""
+    acknowledge: AcknowledgeForm = AcknowledgeForm()
+    """How messages are answered."""
     order: OrderForm = OrderForm()
     """How an order message is taken apart."""
+    catalogue: CatalogueForm = CatalogueForm()
+    """The procedure catalogue."""
+    stations: dict[str, StationForm] = {}
+    """Station rules, each with a name."""
     patient: RuleForms = {}
     """Attributes of the patient and the visit."""
     procedure: RuleForms = {}
     """Attributes of the requested procedure and its imaging service request."""
     step: RuleForms = {}
     """Attributes of the scheduled step."""
+    adt: AdtForm = AdtForm()
+    """What messages on patients do."""
+    schedule: ScheduleForm = ScheduleForm()
+    """What appointments do."""
     status: dict[str, StatusForm] = {}
     """Kind of message (``ORM^O01``) to what it says."""
 

@@ -62,6 +62,24 @@ def _converted(moment: dt.datetime, offset: dt.tzinfo, zone: dt.tzinfo) -> dt.da
         raise BadStamp("is not a real date and time") from None
 
 
+def read_instant(text: str, zone: dt.tzinfo, default: dt.tzinfo | None = None) -> dt.datetime | None:
+    """Return the instant that *text* states, aware; None for what is no stamp of at least a minute.
+
+    Without an offset it is one of *default*, or else of *zone*.
+    """
+    match = _STAMP.fullmatch(text)
+    if match is None or not match["minute"]:
+        return None
+    numbers = [int(match[name] or 0) for name in ("year", "month", "day", "hour", "minute", "second")]
+    microsecond = int((match["fraction"] or "")[:6].ljust(6, "0"))
+    try:
+        offset = read_offset(match["offset"]) if match["offset"] else default or zone
+        wall = dt.datetime(*numbers)  # type: ignore[arg-type] # noqa: DTZ001  its zone comes now
+        return wall.replace(microsecond=microsecond, tzinfo=offset)
+    except ValueError:  # of `BadStamp` too
+        return None
+
+
 def read_offset(text: str) -> dt.tzinfo:
     """Return ``+HHMM`` as a zone; raise `BadStamp` for an impossible one."""
     hours, minutes = int(text[1:3]), int(text[3:5])

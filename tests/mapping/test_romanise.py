@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mwl.mapping.charset import DEFAULT, CharacterSet, Unfit, parse_terms
-from mwl.mapping.kana import hepburn
 from mwl.mapping.romanise import GROUPS, Policy, fit_name, fit_text, read_name, transliterate
 from mwl.model import name_value, person_name
+from mwl.names.kana import hepburn
 
 LATIN_1 = parse_terms("ISO_IR 100")
 LATIN_2 = parse_terms("ISO_IR 101")

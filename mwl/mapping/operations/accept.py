@@ -61,6 +61,8 @@ class BadValues(BaseModel):
     """A date of `*` asks for every date (F16)."""
     TM: Literal["hours_ok"] | None = None
     """A time may be a single digit, `8-12`, and `*` asks for every time (F17)."""
+    US: Literal["zero_is_universal"] | None = None
+    """A binary 0 asks for every value: no key of a worklist has it, and dcmjs writes it for an empty one."""
 
 
 class Accept(Options):
@@ -107,6 +109,8 @@ class Accept(Options):
             yield binding.step(_editing("DA", _star), "bad_values", "DA")
         if self.bad_values.TM:
             yield binding.step(_editing("TM", _hours), "bad_values", "TM")
+        if self.bad_values.US:
+            yield binding.step(_editing("US", _zero), "bad_values", "US")
 
 
 def _without_level(keys: Document, _run: Run) -> Document:
@@ -175,6 +179,10 @@ def _editing(vr: str, edit: Callable[[Element], Element]) -> Callable[[Document,
 
 def _star(key: Element) -> Element:
     return {"vr": key["vr"]} if texts(key) == ["*"] else key
+
+
+def _zero(key: Element) -> Element:
+    return {"vr": key["vr"]} if key.get("Value") == [0] else key
 
 
 def _hours(key: Element) -> Element:

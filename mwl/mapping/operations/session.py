@@ -18,6 +18,8 @@ class Session(Options):
 
     pending: Literal["FF00", "FF01", "auto"] = "auto"
     """The status of each item: always FF00, always FF01, or FF01 where a key could not be used (A-20)."""
+    fuzzy_names: bool = False
+    """Match person names by sound and in any order, though the device did not negotiate it (A-26)."""
 
 
 class PerformedTolerance(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 from mwl.mapping import paths
@@ -40,6 +40,11 @@ def fact(name: str, binding: Binding, *keys: str | int, vr: str = "") -> Callabl
         return lambda _facts: ""
     binding.reads.add(name)
     return _FACTS[name]
+
+
+def seen(names: Collection[str], facts: Facts) -> tuple[str, ...] | None:
+    """Return the facts of these *names*; None where the time of day is one, which never comes again."""
+    return None if "now" in names else tuple(_FACTS[name](facts) for name in sorted(names))
 
 
 def text_value(text: str, binding: Binding, *keys: str | int, vr: str = "") -> Callable[[Facts], str]:

@@ -140,6 +140,14 @@ def test_f17_hours_may_have_one_digit(accepted, doc, value, expected):
     assert found == {"SPS.ScheduledProcedureStepStartTime": expected}
 
 
+@pytest.mark.parametrize(("value", "expected"), [(0, ""), (3, 3), ("", "")])
+def test_a_binary_zero_is_an_empty_key(accepted, doc, value, expected):
+    """Some libraries write 0 for a number that is not given; a number that is given stays."""
+    found = accepted("accept: {bad_values: {US: zero_is_universal}}", doc({"PregnancyStatus": value}))
+
+    assert found == {"PregnancyStatus": expected}
+
+
 def test_f52_flags_for_the_services(bind):
     """What the acceptor and the matcher need to know is data of the profile."""
     assert bind("accept: {missing_message_id: 1, lenient: true}").missing_message_id == 1

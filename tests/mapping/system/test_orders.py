@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mwl.errors import Severity, Unacceptable
+from mwl.errors import NotUnderstood, Severity, Unacceptable
 from mwl.mapping import paths
 from mwl.mapping.system import SystemProfile
 from mwl.model import Document, OrderAction, OrderMessage
@@ -65,7 +65,7 @@ def only(order: OrderMessage) -> tuple[Document, Document]:
 
 
 def test_f_h01_the_mesa_order_is_read(read: Read) -> None:
-    """IDs from OBR-18, -19, -20, the protocol from OBR-4.4 to 4.6, no station and no start of its own."""
+    """IDs from OBR-18, -19, -20, the protocol from OBR-4.4 to 4.6, the station from ORC-18, no start."""
     procedure, step = only(read(MESA))
 
     assert [value(procedure, each) for each in ("AccessionNumber", "RequestedProcedureID", "StudyInstanceUID")] == [
@@ -78,19 +78,19 @@ def test_f_h01_the_mesa_order_is_read(read: Read) -> None:
     assert value(procedure, "RequestedProcedureDescription") == "Procedure 1"
     assert value(step, "ScheduledProcedureStepDescription") == "SP Action Item X1_A1"
     assert value(step, "ScheduledProtocolCodeSequence.CodeValue") == "X1_A1"
-    assert value(step, "ScheduledStationAETitle") is None
+    assert value(step, "ScheduledStationAETitle") == "SSAET2"
     assert value(step, "ScheduledProcedureStepStartDate") is None
 
 
-def test_f_h01_a_site_says_that_orc_18_is_the_station(
+def test_f_h01_a_site_says_that_orc_18_is_no_station(
     read: Read, site_profile: Callable[[str], SystemProfile]
 ) -> None:
-    """One line of a site's profile turns the station rule on."""
-    profile = site_profile("step: {ScheduledStationAETitle: ORC-18}")
+    """One line of a site's profile turns the rule off."""
+    profile = site_profile("step: {ScheduledStationAETitle: OBR-21}")
 
     _, step = only(read(MESA, profile=profile))
 
-    assert value(step, "ScheduledStationAETitle") == "SSAET2"
+    assert value(step, "ScheduledStationAETitle") is None
 
 
 def test_f_h02_start_and_priority_come_from_the_timing(read: Read, make_order: Order) -> None:
@@ -136,28 +136,50 @@ def test_f_h04_a_step_has_as_many_stations_as_were_sent(read: Read) -> None:
     ("control", "status", "action"),
     [
         ("NW", "", "create"), ("NW", "SC", "create"), ("NW", "IP", "create"), ("SN", "", "create"),
-        ("XO", "", "update"), ("XO", "SC", "update"), ("XX", "", "update"), ("NA", "", "update"),
-        ("XO", "CM", "complete"), ("SC", "CM", "complete"), ("SC", "A", "complete"),
+        ("CH", "", "create"), ("RO", "", "create"),
+        ("XO", "", "update"), ("XO", "IP", "update"), ("XX", "", "update"), ("NA", "", "update"),
+        ("SC", "", "update"), ("XO", "SC", "release"), ("XX", "SC", "release"), ("SC", "SC", "release"),
+        ("NW", "CM", "complete"), ("XO", "CM", "complete"), ("XX", "CM", "complete"), ("SC", "CM", "complete"),
+        ("SC", "A", "complete"),
         ("CA", "", "cancel"), ("CA", "CA", "cancel"), ("OC", "", "cancel"), ("CR", "", "cancel"),
-        ("RP", "", "cancel"), ("RU", "", "cancel"), ("RO", "", "create"),
+        ("CA", "SC", "cancel"), ("CA", "IP", "cancel"), ("SC", "CA", "cancel"), ("XO", "CA", "cancel"),
+        ("SC", "RP", "cancel"), ("RP", "", "replace"), ("RU", "", "replace"),
         ("DC", "", "discontinue"), ("DC", "CA", "discontinue"), ("OD", "", "discontinue"),
-        ("SC", "", "update"), ("SC", "IP", "nothing"), ("OK", "", "nothing"), ("RE", "", "nothing"),
+        ("DR", "", "discontinue"), ("SC", "DC", "discontinue"), ("XO", "DC", "discontinue"),
+        ("HD", "", "hold"), ("OH", "", "hold"), ("HR", "", "hold"), ("SC", "HD", "hold"), ("NW", "HD", "hold"),
+        ("RL", "", "release"), ("OE", "", "release"), ("OR", "", "release"),
+        ("SC", "IP", "nothing"), ("SC", "ER", "nothing"), ("PA", "", "nothing"), ("RE", "", "nothing"),
+        ("RE", "CM", "nothing"), ("PR", "", "nothing"), ("OK", "", "nothing"), ("UA", "", "nothing"),
+        ("UC", "", "nothing"), ("UD", "", "nothing"), ("UX", "", "nothing"), ("XR", "", "nothing"),
+        ("RQ", "", "nothing"), ("nw", "sc", "create"),
     ],
 )  # fmt: skip
 def test_f_h08_f_h11_f_h13_order_control_decides(
     control: str, status: str, action: str, read: Read, make_order: Order
 ) -> None:
-    """C.4 and C-10 to C-13: what is asked for follows from ORC-1, and from ORC-5 where it is sent."""
+    """C.4 and C-10 to C-13, row by row: ORC-1, and ORC-5 where it is sent, decide what is asked for."""
     (change,) = read(make_order(ORC_1=control, ORC_5=status)).procedures
 
     assert change.action is OrderAction(action)
 
 
 def test_f_h12_an_unknown_order_control_code_is_refused(refusal: Refusal, make_order: Order) -> None:
-    """103 at ORC-1; so is one the broker knows and does not do; none at all is 101."""
+    """103 at ORC-1; none at all is 101."""
     assert refusal(make_order(ORC_1="ZZ")) == [(103, "ORC-1")]
-    assert refusal(make_order(ORC_1="HD")) == [(103, "ORC-1")]
     assert refusal(make_order(ORC_1="")) == [(101, "ORC-1")]
+
+
+@pytest.mark.parametrize("control", ["SS", "SR"])
+def test_a_status_request_is_rejected(control: str, read: Read, make_order: Order) -> None:
+    """C.4: the broker answers no such request, and says so with AR 200 at its order."""
+    text = (
+        make_order(ORC_1="NW", ZDS="") + "\r" + make_order(ORC_1=control).partition("PV1||I|WARD1^101^2\r")[2]
+    )
+
+    with pytest.raises(NotUnderstood) as refused:
+        read(text)
+
+    assert [(each.code, str(each.location)) for each in refused.value.findings] == [(200, "ORC[2]-1")]
 
 
 def test_f_h17_a_patient_without_id_is_refused(refusal: Refusal, make_order: Order) -> None:
@@ -547,7 +569,7 @@ def test_a_replacement_cancels_and_creates_in_the_order_written(read: Read, make
 
     changes = read(first.replace("ZDS|", second + "ZDS|")).procedures
 
-    assert [each.action for each in changes] == [OrderAction.CANCEL, OrderAction.CREATE]
+    assert [each.action for each in changes] == [OrderAction.REPLACE, OrderAction.CREATE]
 
 
 def test_orders_that_disagree_about_one_step_are_refused(refusal: Refusal, make_order: Order) -> None:
@@ -692,7 +714,21 @@ def test_every_value_names_its_line_and_its_place(read: Read, make_order: Order)
     assert accession.origin.rpartition("/")[2].startswith("generic.yaml:")
     assert ("IssuerOfPatientID", "PID-3.4.1") in notes
     assert ("ScheduledProcedureStepID", "else") in notes
-    assert ("CurrentPatientLocation", "template") in notes
+    assert ("CurrentPatientLocation", "template PV1-3.1, PV1-3.2, PV1-3.3") in notes
+
+
+def test_every_mistake_names_its_line(read: Read, make_order: Order) -> None:
+    """Whoever mends the profile learns which line to look at: of a wrong value, and of a missing one."""
+    from mwl.mapping.trace import Recorder
+
+    trace = Recorder()
+    with pytest.raises(Unacceptable):
+        read(make_order(PID_3="", OBR_18="ACC12345678901234"), trace=trace)
+
+    mistakes = {note.path: note for note in trace.notes if note.after is None}
+    assert mistakes["AccessionNumber"].text == "OBR-18: AccessionNumber is longer than 16 characters"
+    assert mistakes["PatientID"].text == "PID-3: PatientID is required"
+    assert all(note.origin.rpartition("/")[2].startswith("generic.yaml:") for note in mistakes.values())
 
 
 _FIELD = st.text(alphabet='AB12^&~" \\\u5c71\x07', max_size=25)

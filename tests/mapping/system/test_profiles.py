@@ -43,7 +43,8 @@ def test_every_modality_of_the_shipped_table_is_a_code_string() -> None:
     ("message", "kind", "code"),
     [
         ("ORM^O01", "order", 201), ("ORM", "order", 201), ("OMI^O23^OMI_O23", "order", 201),
-        ("SIU^S12", "ignore", 201), ("ADT^A08", None, 201), ("ADT^Z99", None, 201), ("MDM^T02", None, 200),
+        ("SIU^S12", "schedule", 201), ("SIU^S23", "ignore", 201), ("ADT^A08", "patient", 201),
+        ("ADT^A10", "arrival", 201), ("ADT^A40", "merge", 201), ("ADT^A37", "ignore", 201), ("ADT^Z99", None, 201), ("MDM^T02", None, 200),
         ("ORM^O99", None, 201), ("", None, 200),
     ],
 )  # fmt: skip
@@ -83,7 +84,7 @@ step:
     order = read(text, profile=profile)
     (change,) = order.procedures
 
-    assert (profile.kind("ADT^A08"), profile.default_charset, profile.aliases) == (
+    assert (profile.kind("ADT^A99"), profile.default_charset, profile.aliases) == (
         "ignore",
         "8859/1",
         {"LATIN": "8859/1"},
@@ -197,7 +198,7 @@ def test_a_profile_may_wait_for_a_variable(tmp_path: Path) -> None:
 
     profiles = load_systems([tmp_path, MAPPINGS])
 
-    assert profiles.names == ["base", "generic", "ours"]
+    assert {"base", "generic", "ours"} <= set(profiles.names)
     assert profiles.bind("ours").name == "ours"
     with pytest.raises(BadDocument, match="'z' has no value"):
         profiles.bind("base")
