@@ -1,8 +1,13 @@
 """Acknowledgements: which ones a sender wants, and how they are written (D-10 to D-21).
 
-Two rules are here and nowhere else: the table of acknowledgement modes, and the two forms of an
-error (HL7 up to 2.4 names its place in ERR-1, from 2.5 on in ERR-2).  An answer speaks the sender's
-dialect: its delimiters, version, character set, and its own control ID back without a change.
+Three rules are here and nowhere else: the table of acknowledgement modes, the messages that answer
+an order, and the two forms of an error (HL7 up to 2.4 names its place in ERR-1, from 2.5 on in
+ERR-2).  An answer speaks the sender's dialect: its delimiters, version, character set, and its own
+control ID back without a change.
+
+An accept acknowledgement (CA) says that the message is on record for good.  Here that is so once it
+is applied, for both are one transaction (design 4.1): CA leaves right after the commit, and the
+application's acknowledgement behind it, as a message of its own on the same connection.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 from mwl.errors import Finding, Location, Severity
@@ -50,7 +55,11 @@ def new_control_id() -> str:
     return secrets.token_hex(10)
 
 
-def codes(header: Header, code: str) -> tuple[str, ...]:
+RESPONSES: Final = {"ORM": ("ORR", "O02"), "OMG": ("ORG", "O20"), "OMI": ("ORI", "O24")}
+"""What HL7 answers an order's message with where the general ACK is not enough (C-07)."""
+
+
+def codes(header: Header, code: str, mode: str = "auto") -> tuple[str, ...]:
     """Return what MSA-1 the sender is to get for the outcome *code*, in order; () is silence (D-11).
 
     ========  ===========  =========================================
@@ -65,9 +74,14 @@ def codes(header: Header, code: str) -> tuple[str, ...]:
 
     ER wants an answer to what went wrong, SU one to success, NE and blank none; AL, and what table 0155
     does not know, wants one always.
+
+    *mode* "original" answers AA, AE or AR whatever the fields say; "enhanced" takes a blank MSH-15 for
+    AL, for senders that wait for CA and do not say so.
     """
     accept, application = header.accept_ack, header.application_ack
-    if not accept and not application:
+    if mode == "enhanced":
+        accept = accept or "AL"
+    if mode == "original" or not (accept or application):
         return (code,)
     good = code == ACCEPTED
     if application in _NEVER:
@@ -94,24 +108,35 @@ def acknowledge(
     *,
     now: dt.datetime,
     new_id: Callable[[], str] = new_control_id,
+    replies: Collection[str] = (),
 ) -> str:
     """Return the acknowledgement *code* to the message with *header*, every segment ended by CR.
 
     Of *findings* the errors are told, the warnings are not: senders take any ERR for a refusal.
     *now* is aware.  A message whose header could not be read gets the usual delimiters (D-17).
+    *replies* are the `RESPONSES` this sender gets; whatever has none of them is answered with ACK.
     """
     errors = [each for each in findings if each.severity is Severity.ERROR][:_MOST_FINDINGS]
     modern = header.version >= (2, 5)
-    segments = [_msh(header, now, new_id()), _msa(header, code, errors)]
+    kind = _kind(header, replies if code in ACCEPT_CODES else ())
+    segments = [_msh(header, kind, now, new_id()), _msa(header, code, errors)]
     if errors:
         segments += _err_by_place(header, errors) if modern else [_err_by_code(header, errors)]
     return "".join(f"{segment}\r" for segment in segments)
 
 
-def _msh(header: Header, now: dt.datetime, control_id: str) -> str:
-    d, component = header.delimiters, header.delimiters.component
-    # The third component is of 2.4 and later (D-15).
-    kind = ["ACK", *filter(None, [_echo(header, 9, 2)]), *(["ACK"] if header.version >= (2, 4) else [])]
+def _kind(header: Header, replies: Collection[str]) -> str:
+    """Return MSH-9; its third component is of 2.4 and later (D-15)."""
+    response, event = RESPONSES.get(header.message_type, ("", ""))
+    if response in replies:
+        kind, structure = [response, event], f"{response}_{event}"
+    else:
+        kind, structure = ["ACK", *filter(None, [_echo(header, 9, 2)])], "ACK"
+    return header.delimiters.component.join([*kind, structure] if header.version >= (2, 4) else kind)
+
+
+def _msh(header: Header, kind: str, now: dt.datetime, control_id: str) -> str:
+    d = header.delimiters
     fields = {
         2: d.declared,
         3: _echo(header, 5) or _SENDER,
@@ -119,7 +144,7 @@ def _msh(header: Header, now: dt.datetime, control_id: str) -> str:
         5: _echo(header, 3),
         6: _echo(header, 4),
         7: now.strftime("%Y%m%d%H%M%S%z"),
-        9: component.join(kind),
+        9: kind,
         10: control_id,
         11: _echo(header, 11) or "P",
         12: _echo(header, 12) or "2.3.1",

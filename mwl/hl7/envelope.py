@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,10 +16,12 @@ from mwl.errors import Finding, Location, NotUnderstood, Unacceptable
 from mwl.hl7.ack import CONDITIONS
 from mwl.hl7.header import Header, read_header
 from mwl.hl7.message import parse
-from mwl.hl7.text import decode
+from mwl.hl7.text import Decoded, decode, wide_codec
 from mwl.mapping.facts import SiteFacts
 from mwl.mapping.system import SystemProfile
-from mwl.model import OrderMessage
+from mwl.mapping.system_form import CharsetForm, Kind
+from mwl.mapping.trace import Trace
+from mwl.model import Incoming
 
 ANYONE: Final = "*"
 
@@ -55,12 +57,13 @@ class Envelope:
     site: SiteFacts
     header: Header
     system: System | None  # None: nobody configured sends so
-    refusal: NotUnderstood | None = None  # the first line is no header
+    refusal: Unacceptable | None = None  # the first line is no header, or the frame of a batch is wrong
 
     @classmethod
     def open(cls, raw: bytes, peer: str, systems: Iterable[System], site: SiteFacts) -> Envelope:
         """Read the first line of *raw*; never raises."""
-        first = re.split(rb"[\r\n]", raw.lstrip(), maxsplit=1)[0]
+        # In UTF-16 the octets of a CR end no line.
+        first = raw if wide_codec(raw) else re.split(rb"[\r\n]", raw.lstrip(), maxsplit=1)[0]
         decoded = decode(first, site.charset or "")
         try:
             header = read_header(decoded.text, decoded.codec)
@@ -75,10 +78,10 @@ class Envelope:
         msa = re.search(rb"[\r\n]MSA" + re.escape(separator), self.raw)
         return self.header.message_type in _ACKNOWLEDGEMENTS or msa is not None
 
-    def understand(self, processing: Collection[str]) -> OrderMessage | None:
+    def understand(self, trace: Trace | None = None) -> Incoming | None:
         """Return what the message asks for, None where the profile ignores its kind.
 
-        *processing* are the processing IDs that are taken (D-20).  Raises `NotUnderstood` and
+        A *trace* hears which line of the profile gave which value.  Raises `NotUnderstood` and
         `Unacceptable`.  MSH-12 refuses nothing: a later version reads the same (C-04).
         """
         if self.refusal:
@@ -87,21 +90,32 @@ class Envelope:
         header.require_message()
         if system is None:
             raise Unacceptable([Finding(Location("MSH", 1, 3), 103, "this sender is not configured")])
-        if header.processing_id and header.processing_id not in processing:
+        if header.processing_id and header.processing_id not in system.profile.accept.processing:
             raise NotUnderstood([Finding(Location("MSH", 1, 11), 202, "this processing ID is not taken")])
         kind = system.profile.kind(header.kind)
         if kind is None:
             code = system.profile.refusal_code(header.kind)
             raise NotUnderstood([Finding(Location("MSH", 1, 9), code, CONDITIONS[code].lower())])
-        return None if kind == "ignore" else self._read(system)
+        return None if kind == "ignore" else self._read(system, kind, trace)
 
-    def _read(self, system: System) -> OrderMessage:
-        profile = system.profile
-        default = profile.default_charset or self.site.charset or ""
-        decoded = decode(self.raw, default, aliases=profile.aliases)
+    def decoded(self) -> Decoded:
+        """Return the message as text, read as its system's profile says."""
+        charset = self.system.profile.accept.charset if self.system else CharsetForm()
+        return decode(
+            self.raw,
+            charset.default or self.site.charset or "",
+            aliases=charset.aliases,
+            trust_label=charset.trust_label,
+            utf_16=charset.utf_16,
+        )
+
+    def _read(self, system: System, kind: Kind, trace: Trace | None) -> Incoming | None:
+        decoded = self.decoded()
         if not decoded.readable:
-            raise Unacceptable(decoded.findings)
+            raise (NotUnderstood if wide_codec(self.raw) else Unacceptable)(decoded.findings)
         message = parse(decoded.text, decoded.codec)
         sent_at = message.header.sent_at(self.site.timezone)
-        order = profile.read_order(message, system.name, self.site, sent_at)
-        return dataclasses.replace(order, findings=(*decoded.findings, *order.findings))
+        incoming = system.profile.read(kind, message, system.name, self.site, sent_at, trace)
+        if incoming is None:
+            return None
+        return dataclasses.replace(incoming, findings=(*decoded.findings, *incoming.findings))

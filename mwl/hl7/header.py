@@ -39,7 +39,7 @@ class Header:
     def require_message(self) -> None:
         """Raise `NotUnderstood` for the header of a batch, or of a file of batches (D-29)."""
         if (name := self.raw(0)) in ("BHS", "FHS"):
-            text = "batches are not taken, send each message in a block of its own"
+            text = "the header of a batch stands where one message begins"
             raise NotUnderstood([Finding(Location(name), 200, text)])
 
     @property

@@ -26,29 +26,35 @@ on the wire (`mwl.hl7.ack.codes`).
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime as dt
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from mwl import metrics
-from mwl.errors import Finding, Location, MwlError, NotUnderstood, Unacceptable, Unavailable
+from mwl.errors import Finding, Location, MwlError, NotUnderstood, Severity, Unacceptable, Unavailable
 from mwl.hl7 import mllp
 from mwl.hl7.ack import ACCEPTED, ERROR, REJECTED, acknowledge, codes
+from mwl.hl7.batch import Batch
 from mwl.hl7.envelope import ANYONE, Envelope, System
+from mwl.hl7.numbers import search_keys
+from mwl.hl7.occasion import IGNORED, Gone, Occasion, Receipt, Rehearsed, Replay
 from mwl.logs import event
 from mwl.mapping.facts import SiteFacts
-from mwl.model import OrderMessage
-from mwl.store import Store, Transaction, messages, orders
+from mwl.model import Incoming
+from mwl.store import Store, Transaction, effects, messages
+from mwl.store.allowances import Allowance, Allowances
 from mwl.store.messages import MessageRecord
 
-__all__ = ["ANYONE", "DUPLICATE", "IGNORED", "Intake", "System"]
+__all__ = ["ANYONE", "DUPLICATE", "IGNORED", "Intake", "System", "Verdict"]
 
 logger = logging.getLogger(__name__)
 
-IGNORED: Final = "ignored"
+T = TypeVar("T")
+
 DUPLICATE: Final = "duplicate"
 
 _LARGE: Final = 64 * 1024  # octets; a message above this is read beside the loop
@@ -57,16 +63,20 @@ _FINDINGS_LOGGED: Final = 5
 _MSH = Location("MSH")
 _LATER = Finding(_MSH, 207, "temporarily unavailable, send again later")
 _DEFECT = Finding(_MSH, 207, "internal error")
+_REUSED = Finding(
+    Location("MSH", 1, 10), 205, "its sender gave another message this number before", Severity.WARNING
+)
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class Verdict:
     """What became of a message: the outcome on record, the answer's bytes, what is to be said of it."""
 
     outcome: str
     answer: bytes | None
     findings: tuple[Finding, ...] = ()
     cause: str = ""  # why the store could not answer: for the log alone
+    kept: bool = True  # whether it is on record
 
 
 class Intake:
@@ -80,117 +90,179 @@ class Intake:
         told: Collection[str],
         clock: Callable[[], dt.datetime],
         *,
-        processing: Collection[str] = ("P",),
+        allowances: Allowances = Allowances(),  # noqa: B008  frozen
     ) -> None:
-        """*told* names the systems that want status; *processing* are the MSH-11 that are taken (D-20).
+        """*told* names the systems that want status.
 
-        *systems*, *site* and *told* may be replaced while messages arrive: each message sees one set.
+        *systems*, *site*, *told* and *allowances* (how much is kept of what is refused) may be replaced
+        while messages arrive: each message sees one set.
         """
-        self._store, self._clock, self._processing = store, clock, processing
+        self._store, self._clock = store, clock
         self.systems, self.site, self.told = systems, site, told
+        self.allowances = allowances
 
     async def receive(self, raw: bytes, peer: str) -> bytes | None:
-        """Take in one message and return its answer, None where none is to be sent.
+        """Take in one message, or a batch, and return the answer; None where none is to be sent.
 
         Raises nothing but cancellation.  Two answers (accept and application) are joined, so that
         `mllp.frame` makes two blocks of them.
         """
+        try:
+            batch = Batch.open(raw)
+        except NotUnderstood as refusal:
+            return await self._receive(self._open(raw, peer, refusal))
+        if batch is None:
+            return await self._receive(self._open(raw, peer))
+        messages = [message for part in batch.parts for message in part.messages]
+        # One after the other: an order must not be overtaken by its own cancellation.
+        answers = [mllp.parts(await self._receive(self._open(message, peer))) for message in messages]
+        more: list[bytes] = []
+        if findings := batch.findings:
+            frame = self._open(batch.frame, peer, Unacceptable(findings))
+            more = mllp.parts(await self._receive(dataclasses.replace(frame, header=batch.named)))
+        event(logger, logging.INFO, "batch", peer=peer, messages=len(messages))
+        return batch.answer(answers, more, now=self._clock().astimezone(self.site.timezone))
+
+    def _open(self, raw: bytes, peer: str, refusal: Unacceptable | None = None) -> Envelope:
+        envelope = Envelope.open(raw, peer, self.systems, self.site)
+        return dataclasses.replace(envelope, refusal=refusal) if refusal else envelope
+
+    async def _receive(self, envelope: Envelope) -> bytes | None:
         started = time.perf_counter()
         told = self.told
-        envelope = Envelope.open(raw, peer, self.systems, self.site)
         try:
-            verdict = await self._take_in(envelope, told)
+            verdict = await self._take_in(envelope, told, Receipt())
         except Unavailable as error:
             answer = self._answer(envelope, REJECTED, [_LATER])
-            verdict = _Verdict(REJECTED, answer, (_LATER,), cause=str(error))
+            verdict = Verdict(REJECTED, answer, (_LATER,), cause=str(error))
         _report(envelope, verdict, time.perf_counter() - started)
         return verdict.answer
+
+    async def replay(
+        self, key: int, raw: bytes, peer: str, *, again: bool = False, rehearsed: bool = False
+    ) -> Verdict:
+        """Apply the message *key*, which is on record, as if it came now: with the profiles of now.
+
+        One that had its effect is left alone (`DUPLICATE`) unless *again*.  *rehearsed* takes everything
+        back in the end, so that nothing changes.  Raises `Unavailable`, and `Gone` where it was purged.
+        """
+        envelope = Envelope.open(raw, peer, self.systems, self.site)
+        return await self._take_in(envelope, self.told, Replay(key, again, rehearsed))
 
     def too_large(self, head: bytes, limit: int, peer: str) -> bytes | None:
         """Return the answer to a message above *limit* octets, of which only the *head* was kept."""
         envelope = Envelope.open(head, peer, self.systems, self.site)
         finding = Finding(_MSH, 207, f"the message is larger than {limit} octets")
-        verdict = _Verdict(REJECTED, self._answer(envelope, REJECTED, [finding]), (finding,))
+        verdict = Verdict(REJECTED, self._answer(envelope, REJECTED, [finding]), (finding,))
         _report(envelope, verdict, 0.0)
         return verdict.answer
 
-    async def _take_in(self, envelope: Envelope, told: Collection[str]) -> _Verdict:
+    async def _take_in(self, envelope: Envelope, told: Collection[str], occasion: Occasion) -> Verdict:
         try:
             if envelope.acknowledges:
-                return await self._set_aside(envelope, None)
-            if len(envelope.raw) > _LARGE:
-                order = await asyncio.to_thread(envelope.understand, self._processing)
-            else:
-                order = envelope.understand(self._processing)
-            if order is None:
-                return await self._set_aside(envelope, self._answer(envelope, ACCEPTED))
-            return await self._apply(envelope, order, told)
-        except Unavailable:
+                return await self._set_aside(envelope, None, occasion)
+            incoming = await _beside_loop(envelope, envelope.understand)
+            if incoming is None:
+                return await self._set_aside(envelope, self._answer(envelope, ACCEPTED), occasion)
+            return await self._apply(envelope, incoming, told, occasion)
+        except (Unavailable, Gone):
             raise
         except NotUnderstood as refusal:
-            return await self._refuse(envelope, REJECTED, refusal.findings)
+            return await self._refuse(envelope, REJECTED, refusal.findings, occasion)
         except Unacceptable as refusal:
-            return await self._refuse(envelope, ERROR, refusal.findings)
+            return await self._refuse(envelope, ERROR, refusal.findings, occasion)
         except MwlError as error:
-            return await self._refuse(envelope, ERROR, [Finding(_MSH, 207, str(error))])
+            return await self._refuse(envelope, ERROR, [Finding(_MSH, 207, str(error))], occasion)
         except Exception:
             logger.exception("message failed", extra={"fields": _facts(envelope)})
-            return await self._refuse(envelope, ERROR, [_DEFECT])
+            return await self._refuse(envelope, ERROR, [_DEFECT], occasion)
 
-    async def _apply(self, envelope: Envelope, order: OrderMessage, told: Collection[str]) -> _Verdict:
+    async def _apply(
+        self, envelope: Envelope, incoming: Incoming, told: Collection[str], occasion: Occasion
+    ) -> Verdict:
         """Do what is asked, and keep the message and its answer, in one transaction."""
-        source = f"hl7 {order.system} {envelope.header.control_id}"
+        source = f"hl7 {incoming.system} {envelope.header.control_id}{occasion.remark}"
 
-        def effect(tx: Transaction, key: int) -> _Verdict:
-            done = orders.apply(tx, order, source=source, uid_root=envelope.site.uid_root, told=told)
-            messages.link(tx, key, procedures=done.procedures, steps=done.steps)
-            findings = (*order.findings, *done.findings)
-            return _Verdict(ACCEPTED, self._answer(envelope, ACCEPTED), findings)
+        def effect(tx: Transaction, key: int) -> Verdict:
+            uid_root = envelope.site.uid_root
+            done = effects.apply(tx, incoming, source=source, uid_root=uid_root, told=told)
+            messages.link(tx, key, patients=done.patients, procedures=done.procedures, steps=done.steps)
+            findings = (*incoming.findings, *done.findings)
+            return Verdict(ACCEPTED, self._answer(envelope, ACCEPTED), findings)
 
-        return await self._once(envelope, effect)
+        return await self._once(envelope, effect, occasion)
 
-    async def _set_aside(self, envelope: Envelope, answer: bytes | None) -> _Verdict:
+    async def _set_aside(self, envelope: Envelope, answer: bytes | None, occasion: Occasion) -> Verdict:
         """Keep a message nothing is done about."""
-        return await self._once(envelope, lambda _tx, _key: _Verdict(IGNORED, answer))
+        return await self._once(envelope, lambda _tx, _key: Verdict(IGNORED, answer), occasion)
 
-    async def _once(self, envelope: Envelope, effect: Callable[[Transaction, int], _Verdict]) -> _Verdict:
+    async def _once(
+        self, envelope: Envelope, effect: Callable[[Transaction, int], Verdict], occasion: Occasion
+    ) -> Verdict:
         """Record the message and have its *effect*, unless the same bytes had theirs before (D-30)."""
-        record = _record(envelope)
+        record = await _beside_loop(envelope, lambda: _record(envelope))
+        rehearsal: list[Verdict] = []
 
-        def work(tx: Transaction) -> _Verdict:
-            same = messages.find(tx, record.application, record.facility, record.control_id, record.digest)
-            if same is not None and same.outcome in (ACCEPTED, IGNORED):
-                return _Verdict(DUPLICATE, same.acknowledgement)
-            key = messages.record(tx, record)
-            verdict = effect(tx, key)
-            messages.answered(tx, key, verdict.outcome, verdict.answer, _told(verdict.findings))
+        def work(tx: Transaction) -> Verdict:
+            arrival = occasion.begin(tx, record)
+            if arrival.earlier is not None and occasion.is_done(arrival):
+                return Verdict(DUPLICATE, arrival.earlier.acknowledgement)
+            verdict = effect(tx, arrival.key)
+            if messages.number_reused(tx, arrival):  # senders start their counters anew
+                verdict = dataclasses.replace(verdict, findings=(*verdict.findings, _REUSED))
+            messages.answered(tx, arrival, verdict.outcome, verdict.answer, _told(verdict.findings))
+            if occasion.rehearsed:
+                rehearsal.append(verdict)
+                raise Rehearsed
             return verdict
 
-        return await self._store.write(work)
+        try:
+            return await self._store.write(work)
+        except Rehearsed:
+            return rehearsal[-1]
 
-    async def _refuse(self, envelope: Envelope, code: str, findings: Sequence[Finding]) -> _Verdict:
+    async def _refuse(
+        self, envelope: Envelope, code: str, findings: Sequence[Finding], occasion: Occasion
+    ) -> Verdict:
         """Put a refused message on record; what it had begun was taken back before."""
-        verdict = _Verdict(code, self._answer(envelope, code, findings), tuple(findings))
-        record = _record(envelope)
+        verdict = Verdict(code, self._answer(envelope, code, findings), tuple(findings))
+        if occasion.rehearsed or not envelope.raw.strip():  # an empty block is a sign of life at best
+            return verdict
+        limit = self.allowances.limit(_allowance(envelope, code))
+        record = await _beside_loop(envelope, lambda: _record(envelope))
 
-        def work(tx: Transaction) -> None:
-            key = messages.record(tx, record)
-            messages.answered(tx, key, code, verdict.answer, _told(verdict.findings))
+        def work(tx: Transaction) -> bool:
+            arrival = occasion.refuse(tx, record, limit)
+            if arrival is not None:
+                messages.answered(tx, arrival, code, verdict.answer, _told(verdict.findings))
+            return arrival is not None
 
         try:
-            if envelope.raw.strip():  # an empty block is a sign of life at best
-                await self._store.write(work)
-        except Unavailable:
+            return dataclasses.replace(verdict, kept=await self._store.write(work))
+        except (Unavailable, Gone):
             raise
         except Exception:  # the answer stands; that it is not on record is ours to mend
             logger.exception("message not recorded", extra={"fields": _facts(envelope)})
-        return verdict
+            return dataclasses.replace(verdict, kept=False)
 
     def _answer(self, envelope: Envelope, code: str, findings: Sequence[Finding] = ()) -> bytes | None:
-        header = envelope.header
+        header, wish = envelope.header, envelope.system and envelope.system.profile.acknowledge
         now = self._clock().astimezone(envelope.site.timezone)
-        answers = [acknowledge(header, each, findings, now=now) for each in codes(header, code)]
+        wanted = codes(header, code, wish.mode) if wish else codes(header, code)
+        replies = wish.type if wish else ()
+        answers = [acknowledge(header, each, findings, now=now, replies=replies) for each in wanted]
         return mllp.join([each.encode(header.codec, "replace") for each in answers]) if answers else None
+
+
+async def _beside_loop(envelope: Envelope, work: Callable[[], T]) -> T:
+    """Do *work* on a message; on a large one in a thread, so that it does not hold up the others."""
+    return await asyncio.to_thread(work) if len(envelope.raw) > _LARGE else work()
+
+
+def _allowance(envelope: Envelope, code: str) -> Allowance:
+    """Return what a refused message counts for: is it a known system's, and was it understood?"""
+    known = envelope.system is not None and code != REJECTED
+    return Allowance.REFUSED if known else Allowance.UNKNOWN
 
 
 def _record(envelope: Envelope) -> MessageRecord:
@@ -203,6 +275,7 @@ def _record(envelope: Envelope) -> MessageRecord:
         facility=header.facility,
         control_id=header.control_id,
         kind=header.kind,
+        keys=search_keys(envelope.decoded(), system.profile if system else None),
     )
 
 
@@ -222,7 +295,7 @@ def _facts(envelope: Envelope) -> dict[str, str]:
     }
 
 
-def _report(envelope: Envelope, verdict: _Verdict, seconds: float) -> None:
+def _report(envelope: Envelope, verdict: Verdict, seconds: float) -> None:
     """Write the message's one line, and count it."""
     system = envelope.system.name if envelope.system else "unknown"
     metrics.messages_received.labels(system, verdict.outcome).inc()
@@ -233,4 +306,6 @@ def _report(envelope: Envelope, verdict: _Verdict, seconds: float) -> None:
         fields["findings"] = _told(verdict.findings[:_FINDINGS_LOGGED]).splitlines()
     if verdict.cause:
         fields["cause"] = verdict.cause
+    if not verdict.kept:
+        fields["kept"] = False
     event(logger, level, "message", **_facts(envelope), **fields)

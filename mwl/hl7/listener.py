@@ -16,7 +16,8 @@ import ssl
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from mwl.hl7.mllp import DEFAULT_LIMIT, Cut, Deframer, Event, Frame, Noise, Oversize, frame
+from mwl.hl7.handshake import Handshake, peer_name
+from mwl.hl7.mllp import DEFAULT_LIMIT, Cut, Deframer, Event, Frame, Noise, Oversize, frame, parts
 from mwl.logs import event as log
 
 logger = logging.getLogger(__name__)
@@ -68,17 +69,16 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._open = False
         self._connections: dict[asyncio.Task[None], _Connection] = {}
+        self._handshakes: set[Handshake] = set()
         self.address: tuple[str, int] = (host, port)
         """Host and port; once started, the real port where 0 was asked for."""
 
     async def start(self) -> None:
         """Listen; return once connections are accepted."""
         host, port = self.address
-        handshake = _HANDSHAKE if self._tls else None
-        self._open = True  # connections come before start_server() returns
-        self._server = await asyncio.start_server(
-            self._accept, host, port, ssl=self._tls, ssl_handshake_timeout=handshake, backlog=_BACKLOG
-        )
+        self._open = True  # connections come before create_server() returns
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._protocol, host, port, backlog=_BACKLOG)
         self.address = self._server.sockets[0].getsockname()[:2]
 
     async def stop(self, drain: float = 30.0) -> None:
@@ -90,6 +90,8 @@ class Listener:
         if server is None:
             return
         server.close()
+        if handshakes := [handshake.give_up() for handshake in list(self._handshakes)]:
+            await asyncio.wait(handshakes)
         for connection in self._connections.values():
             connection.finish()
         if running := list(self._connections):
@@ -99,10 +101,33 @@ class Listener:
             await asyncio.wait(running)
         await server.wait_closed()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not self._open or len(self._connections) >= self._limits.connections:
+    def opened(self, handshake: Handshake, peer: str) -> bool:
+        """See `Gate`."""
+        if not self._has_room(peer):
+            return False
+        self._handshakes.add(handshake)
+        return True
+
+    def closed(self, handshake: Handshake) -> None:
+        """See `Gate`."""
+        self._handshakes.discard(handshake)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return Handshake(self, self._tls, _HANDSHAKE, self._streams) if self._tls else self._streams()
+
+    def _streams(self) -> asyncio.Protocol:
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._accept)
+
+    def _has_room(self, peer: str) -> bool:
+        count = len(self._connections) + len(self._handshakes)
+        if not self._open or count >= self._limits.connections:
             level = logging.WARNING if self._open else logging.DEBUG
-            log(logger, level, "connection turned away", peer=_name(writer), open=len(self._connections))
+            log(logger, level, "connection turned away", peer=peer, open=count)
+            return False
+        return True
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._has_room(peer_name(writer)):
             writer.close()
             return
         connection = _Connection(reader, writer, self._receiver, self._limits)
@@ -121,7 +146,7 @@ class _Connection:
         limits: Limits,
     ) -> None:
         self._reader, self._writer, self._receiver, self._limits = reader, writer, receiver, limits
-        self._peer = _name(writer)
+        self._peer = peer_name(writer)
         self._deframer = Deframer(limits.frame)
         self._reading = self._finishing = False
         self.task = asyncio.get_running_loop().create_task(self._run(), name=f"mllp {self._peer}")
@@ -181,6 +206,8 @@ class _Connection:
     async def _handle(self, found: Event) -> None:
         answer = None
         match found:
+            case Frame(b"\x06" | b"\x15"):
+                log(logger, logging.DEBUG, "commit acknowledgement ignored", peer=self._peer)  # D-05
             case Frame(payload):
                 answer = await self._receiver.receive(payload, self._peer)
             case Oversize(head):
@@ -192,7 +219,8 @@ class _Connection:
             case Noise(count):
                 log(logger, logging.INFO, "bytes outside a message skipped", peer=self._peer, octets=count)
         if answer is not None:
-            self._writer.write(frame(answer))
+            for block in parts(answer):  # each for itself: there are senders that read one block at a time
+                self._writer.write(frame(block))
             async with asyncio.timeout(self._limits.silence):
                 await self._writer.drain()
 
@@ -203,11 +231,6 @@ class _Connection:
                 await self._writer.wait_closed()
         self._writer.transport.abort()
         log(logger, logging.DEBUG, "disconnected", peer=self._peer)
-
-
-def _name(writer: asyncio.StreamWriter) -> str:
-    peer = writer.get_extra_info("peername")
-    return f"{peer[0]}:{peer[1]}" if peer else "unknown"
 
 
 def _keep_alive(writer: asyncio.StreamWriter) -> None:

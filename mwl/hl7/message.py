@@ -113,6 +113,7 @@ class Message:
         """*around* holds what a view shows beside its own segments, by name."""
         self.header = header
         self.segments = tuple(segments)
+        self._is_view = around is not None
         self._visible: dict[str, Sequence[Segment]] = {**(around or {}), **_by_name(segments)}
 
     def count(self, segment: str) -> int:
@@ -136,7 +137,7 @@ class Message:
         OBR with the ORC before it, and begins a group with an OBR that has none.  What follows the last
         group in the grammar cannot be told from the group itself, except a Z segment: one that only
         the last group holds stands alone, and every view shows it (C-01: ZDS).  An NTE belongs to what it
-        follows: a note on the patient is in no view.
+        follows: a note on the patient is in no view of an order, one on an order in every view of its steps.
         """
         ranks = {name: rank for rank, name in enumerate(starts)}
         before: list[Segment] = []
@@ -152,7 +153,7 @@ class Message:
         around = {
             **self._visible,
             **dict.fromkeys((*_names(groups), "NTE"), ()),
-            **_by_name(each for each in before if each.name != "NTE"),
+            **_by_name(each for each in before if each.name != "NTE" or self._is_view),
             **_alone(groups),
         }
         return [Message(self.header, group, around) for group in groups]

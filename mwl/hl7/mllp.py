@@ -72,6 +72,11 @@ def join(payloads: list[bytes]) -> bytes:
     return (FS + CR + VT).join(payloads)
 
 
+def parts(payload: bytes | None) -> list[bytes]:
+    """Return the messages that `join` made one payload of; none of none."""
+    return [] if payload is None else payload.split(FS + CR + VT)
+
+
 class Deframer:
     """Finds the blocks of one connection's stream; holds *limit* octets and one feed at most."""
 

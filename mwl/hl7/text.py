@@ -6,16 +6,23 @@ of a kanji may (D-40).  Text that cannot be decoded is a finding, never a questi
 (D-42).
 
 A label can lie.  Most often a UTF-8 message is labelled ``8859/1``, or not at all: valid multibyte
-UTF-8 is practically never meant as Latin text, so it is read as UTF-8 and reported.
+UTF-8 is practically never meant as Latin text, so it is read as UTF-8 and reported.  A profile may
+insist on the label (``trust_label``); that the bytes contradict it is reported all the same.
+
+UTF-16 and UTF-32 are known by their bytes, for no label could be read before.  They are refused
+unless a profile takes them: the octets that frame a block stand inside their characters, and such a
+message is cut or ended early by any receiver (D-04).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from mwl.errors import Finding, Location, Severity
+from mwl.hl7 import japanese
 
 _BOM = b"\xef\xbb\xbf"
 _LATIN = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "13", "14", "15", "16")
@@ -23,6 +30,16 @@ _ISO_IR = {100: 1, 101: 2, 109: 3, 110: 4, 144: 5, 127: 6, 126: 7, 138: 8, 148: 
 _UNICODE = "utf-8"
 _JAPANESE = "iso2022_jp_ext"  # ASCII, JIS X 0201, 0208 and 0212 by escape sequences
 _UNLABELLED = "ascii"
+_CP1252 = "cp1252"
+_MOST_LABELS = 5  # repetitions of MSH-18 that are looked at
+# What Korean and Chinese senders put before double-byte text says nothing that the label does not.
+_DESIGNATIONS = re.compile(rb"\x1b(?:\$\)[AC]|\([BJ])")
+_WIDE = {
+    f"{mark}{name}".encode(codec): codec
+    for codec in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")  # the longer begin like the shorter
+    for mark in ("\ufeff", "")
+    for name in ("MSH", "BHS", "FHS")
+}
 
 # Table 0211 and the labels seen beside it (D.4), without case and punctuation.
 _CODECS: dict[str, str] = {
@@ -58,7 +75,7 @@ class Decoded:
 
     text: str
     codec: str
-    label: str  # MSH-18, its first repetition, as written
+    label: str  # MSH-18 as written: its repetitions, joined by "~"
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -84,92 +101,176 @@ def decode(
     *,
     aliases: Mapping[str, str] | None = None,
     trust_label: bool = False,
+    utf_16: bool = False,
 ) -> Decoded:
     """Decode a message by its MSH-18.
 
     *default* is the label for a message without one that is neither ASCII nor UTF-8.  With
-    *trust_label* UTF-8 under a label of a single-byte set is read as labelled.
+    *trust_label* what the label (without one: the default) says counts, whatever the bytes look like.
+    Without *utf_16* a message in UTF-16 or UTF-32 is an error, its text good for the answer alone.
     """
     raw = raw.removeprefix(_BOM)
-    label, codec = _labelled(raw, aliases)
-    if codec is None:
+    if wide := wide_codec(raw):
+        return _decode_wide(raw, wide, taken=utf_16)
+    label, codecs = _labelled(raw, aliases)
+    if codecs is None:
         finding = Finding(_MSH_18, 103, f"character set {label[:40]!r} is not known")
         return Decoded(raw.decode("latin-1"), "latin-1", label, (finding,))
-    for candidate in _candidates(raw, codec, codec_of(default, aliases), trust_label=trust_label):
+    fallback = codec_of(default, aliases) if default else None
+    trusted = (codecs if label else (fallback,) if fallback else ()) if trust_label else ()
+    for candidate in _meant(raw, trusted) if trusted else _likely(raw, codecs, fallback):
         try:
-            text = raw.decode(candidate)
+            text = _read(raw, candidate)
         except UnicodeDecodeError:
             continue
-        return Decoded(text, candidate, label, _lie(label, codec, candidate))
-    finding = Finding(_place(raw, codec), 102, f"text is not valid in character set {label or default!r}")
+        return Decoded(text, candidate, label, _lie(raw, label, codecs, candidate))
+    expected = trusted[0] if trusted else _UNICODE if codecs[0] == _UNLABELLED else codecs[0]
+    finding = Finding(_place(raw, expected), 102, f"text is not valid in character set {label or default!r}")
     return Decoded(raw.decode("latin-1"), "latin-1", label, (finding,))
 
 
+def wide_codec(raw: bytes) -> str:
+    """Return the codec of a message in UTF-16 or UTF-32, known by its first segment's name, or ""."""
+    if not raw.startswith(_WIDE_NAMES):
+        return ""
+    return next(codec for begin, codec in _WIDE.items() if raw.startswith(begin))
+
+
+_WIDE_NAMES = tuple(_WIDE)
+
+
+def _decode_wide(raw: bytes, codec: str, *, taken: bool) -> Decoded:
+    text = raw.decode(codec, "replace")
+    if not taken:
+        finding = Finding(_MSH_18, 103, f"{codec[:6].upper()} is not taken, send UTF-8")
+        return Decoded(text, codec, "", (finding,))
+    if "\ufffd" in text:
+        return Decoded(text, codec, "", (Finding(_MSH_18, 102, f"text is not valid {codec[:6].upper()}"),))
+    return Decoded(text.removeprefix("\ufeff"), codec, "")
+
+
+def _read(raw: bytes, codec: str) -> str:
+    """Return *raw* in *codec*; raise `UnicodeDecodeError`, also where escape sequences announce another set.
+
+    Without that a kanji between its escapes is good ASCII: ``$B;3ED(B`` would be somebody's name.
+    """
+    if codec == _JAPANESE:
+        return japanese.read(raw)
+    if codec in _EXTENDED:
+        raw = _DESIGNATIONS.sub(b"", raw)
+    if found := _ANNOUNCES.search(raw):
+        raise UnicodeDecodeError(codec, raw, found.start(), found.end(), "another character set is announced")
+    return raw.decode(codec)
+
+
+_EXTENDED = frozenset({"cp949", "gb18030"})
+_ANNOUNCES = re.compile(rb"\x1b[$()*+,./-]")  # ISO 2022; what follows any other ESC is for a printer
+
 _MSH_18 = Location("MSH", 1, 18)
+_Label: TypeAlias = tuple[str, tuple[str, ...] | None]
+"""MSH-18 as written, and the codecs of its repetitions; None where the first is not known."""
 
 
 def _plain(label: str) -> str:
     return re.sub(r"[^A-Z0-9]", "", label.upper())
 
 
-def _candidates(raw: bytes, codec: str, default: str | None, *, trust_label: bool) -> Iterator[str]:
-    """Yield the codecs to try, the likeliest first; the same one twice does no harm."""
-    if codec == _UNLABELLED:  # table D.4: ASCII, then UTF-8, then what the site is used to
-        yield from filter(None, (_UNLABELLED, _UNICODE, default))
-        return
-    if _single_byte(codec) and not trust_label and not raw.isascii():
-        yield _UNICODE
-    if codec == "iso8859_1" and re.search(rb"[\x80-\x9f]", raw):
-        yield "cp1252"  # controls are never meant; what stands there in cp1252 is
-    yield codec
-    if not trust_label:
-        yield _UNICODE
+def _likely(raw: bytes, codecs: Sequence[str], default: str | None) -> Iterator[str]:
+    """Yield the codecs to try, the likeliest first; the same one twice does no harm.
+
+    *codecs* are those of the label's repetitions.  The first is the message's; text in another belongs
+    behind escapes, and without them is better read by it than not at all (D-41).
+    """
+    first, *further = codecs
+    if first == _UNLABELLED:  # table D.4: ASCII, then UTF-8, then what the site is used to
+        yield from (_UNLABELLED, _UNICODE, *further)
+        yield from filter(None, (default,))
+    else:
+        if not raw.isascii() and _looks_unicode(raw, first):
+            yield _UNICODE
+        yield from _meant(raw, (first,))
+        yield from (_UNICODE, *further)
+    if _ANNOUNCES.search(raw):
+        yield _JAPANESE  # no other text has its escapes
+
+
+# The national standard below what is read under its label, which leaves few bytes without a meaning.
+_STRICT = {
+    "gb18030": "gb2312", "cp949": "euc_kr", "cp950": "big5", "big5hkscs": "big5", "cp932": "shift_jis"
+}  # fmt: skip
+_THREE_BYTES = re.compile(rb"[\xe0-\xef][\x80-\xbf]{2}")
+
+
+def _looks_unicode(raw: bytes, labelled: str) -> bool:
+    """Tell whether text that is valid UTF-8 is more likely that than what its label says.
+
+    Of a single-byte set it always is.  Under a double-byte set two bytes may be either; but such text
+    has no character of three bytes, nor, mostly, any that the standard itself does not have.
+    """
+    strict = _STRICT.get(labelled)
+    if strict is None:
+        return _single_byte(labelled)
+    return _THREE_BYTES.search(raw) is not None or not _decodes(raw, strict)
+
+
+def _meant(raw: bytes, codecs: Sequence[str]) -> Iterator[str]:
+    for codec in codecs:
+        if codec == "iso8859_1" and re.search(rb"[\x80-\x9f]", raw):
+            yield _CP1252  # controls are never meant; what stands there in cp1252 is
+        yield codec
 
 
 def _single_byte(codec: str) -> bool:
     return codec.startswith(("iso8859", "cp125", "koi8", "tis"))
 
 
-def _lie(label: str, labelled: str, used: str) -> tuple[Finding, ...]:
-    """Report a message that was not read as its label says; an absent label says nothing."""
-    if used in (labelled, _UNLABELLED) or not label:
+def _lie(raw: bytes, label: str, codecs: Sequence[str], used: str) -> tuple[Finding, ...]:
+    """Report bytes that contradict their label, however they were read; an absent label says nothing."""
+    if not label or used == _UNLABELLED:
         return ()
-    text = f"labelled {label!r} but read as {used}"
+    if used not in codecs:
+        text = f"labelled {label[:40]!r} but read as {used}"
+    elif used != _UNICODE and not raw.isascii() and _decodes(raw, _UNICODE):
+        text = f"labelled {label[:40]!r} and read so, but valid UTF-8"
+    else:
+        return ()
     return (Finding(_MSH_18, 102, text, Severity.WARNING),)
 
 
-def _labelled(raw: bytes, aliases: Mapping[str, str] | None) -> tuple[str, str | None]:
-    """Return MSH-18 and its codec, from the bytes of MSH.
+def _decodes(raw: bytes, codec: str) -> bool:
+    try:
+        raw.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _labelled(raw: bytes, aliases: Mapping[str, str] | None) -> _Label:
+    """Return MSH-18 and its codecs, from the bytes of MSH.
 
     A facility written in Big5 or GBK can hold a byte that looks like the field separator and so
     shift the count: a later field is taken for MSH-18 where, decoded by it, it is the 18th.
     """
     line = re.split(rb"[\r\n]", raw.lstrip(b"\r\n \t"), maxsplit=1)[0]
     if not line.startswith(b"MSH") or len(line) < 4:
-        return "", _UNLABELLED
+        return "", (_UNLABELLED,)
     separator = line[3:4]
     fields = line.split(separator, 24)
     for index in range(17, min(len(fields), 22)):
-        label, codec = _read_label(fields[index], fields[1], aliases)
-        if label and codec and _eighteenth(line, separator, codec) == fields[index]:
-            return label, codec
+        label, codecs = _read_label(fields[index], fields[1], aliases)
+        if label and codecs and _eighteenth(line, separator, codecs[0]) == fields[index]:
+            return label, codecs
     return _read_label(fields[17] if len(fields) > 17 else b"", fields[1], aliases)
 
 
-def _read_label(field: bytes, encoding: bytes, aliases: Mapping[str, str] | None) -> tuple[str, str | None]:
-    """Return the first repetition of MSH-18 and its codec (D-41).
-
-    An empty or ASCII first repetition with a Japanese set after it means escape sequences, and
-    these the Japanese codec reads.
-    """
+def _read_label(field: bytes, encoding: bytes, aliases: Mapping[str, str] | None) -> _Label:
+    """Return MSH-18 and the codecs of its repetitions; of those after the first only the known count."""
     component, repetition = (encoding[:1] or b"^"), (encoding[1:2] or b"~")
-    labels = [
-        each.split(component, 1)[0].decode("latin-1").strip() for each in field.split(repetition, 4)
-    ]  # fmt: skip
-    codecs = [codec_of(label, aliases) for label in labels]
-    if codecs[0] == _UNLABELLED and _JAPANESE in codecs:
-        return labels[0] or labels[codecs.index(_JAPANESE)], _JAPANESE
-    return labels[0], codecs[0]
+    repetitions = field.split(repetition, _MOST_LABELS)[:_MOST_LABELS]
+    labels = [each.split(component, 1)[0].decode("latin-1").strip() for each in repetitions]
+    first, *further = (codec_of(label, aliases) for label in labels)
+    known = tuple(dict.fromkeys(codec for codec in further if codec and codec != first))
+    return "~".join(labels).rstrip("~"), (first, *known) if first else None
 
 
 def _eighteenth(line: bytes, separator: bytes, codec: str) -> bytes | None:
@@ -180,7 +281,7 @@ def _eighteenth(line: bytes, separator: bytes, codec: str) -> bytes | None:
 def _place(raw: bytes, codec: str) -> Location:
     """Return the segment and field of the first byte that *codec* cannot read."""
     try:
-        raw.decode(_UNICODE if codec == _UNLABELLED else codec)
+        _read(raw, codec)
     except UnicodeDecodeError as error:
         before = re.split(rb"[\r\n]+", raw[: error.start].lstrip(b"\r\n \t"))
         name, separator = before[-1][:3], raw.lstrip(b"\r\n \t")[3:4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -39,10 +40,19 @@ def generic() -> SystemProfile:
     return load_systems([Path(__file__).parents[2] / "mappings"]).bind("generic")
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty SQLite database with its schema."""
+    path = tmp_path_factory.mktemp("store") / "mwl.db"
+    open_store(f"sqlite:///{path}").close_now()
+    return path
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(migrated: Path, tmp_path: Path) -> Iterator[Store]:
     """An empty SQLite store; its clock stands still."""
-    opened = open_store(f"sqlite:///{tmp_path / 'mwl.db'}", clock=lambda: NOW)
+    path = shutil.copy(migrated, tmp_path / "mwl.db")
+    opened = open_store(f"sqlite:///{path}", migrate=False, clock=lambda: NOW)
     yield opened
     opened.close_now()
 

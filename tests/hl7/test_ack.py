@@ -181,3 +181,69 @@ def test_the_sender_says_which_acknowledgements_it_wants(
     wishes = header(accept=accept, application=application)
 
     assert [list(codes(wishes, code)) for code in ("AA", "AE", "AR")] == [good, wrong, refused]
+
+
+_WISHES = ["", "AL", "NE", "ER", "SU", "al", "?"]
+
+
+@pytest.mark.parametrize("accept", _WISHES)
+@pytest.mark.parametrize("application", _WISHES)
+def test_original_mode_answers_once_whatever_the_fields_say(accept: str, application: str):
+    """IHE RAD asks for it (C-07, D-13)."""
+    wishes = header(accept=accept, application=application)
+
+    assert [codes(wishes, code, "original") for code in ("AA", "AE", "AR")] == [("AA",), ("AE",), ("AR",)]
+
+
+@pytest.mark.parametrize(
+    ("accept", "application", "good", "wrong", "refused"),
+    [
+        pytest.param("", "", ["CA"], ["CE"], ["CR"], id="CA is waited for and not asked for"),
+        pytest.param("", "AL", ["CA", "AA"], ["CA", "AE"], ["CR"], id="both"),
+        pytest.param("", "ER", ["CA"], ["CA", "AE"], ["CR"], id="the second to errors"),
+        pytest.param("NE", "AL", ["AA"], ["AE"], ["AR"], id="what is said counts"),
+        pytest.param("NE", "NE", [], [], [], id="silence is a wish"),
+    ],
+)
+def test_enhanced_mode_takes_a_blank_field_for_a_wish(
+    accept: str, application: str, good: list[str], wrong: list[str], refused: list[str]
+):
+    """For senders that wait for CA without a word."""
+    wishes = header(accept=accept, application=application)
+
+    assert [list(codes(wishes, code, "enhanced")) for code in ("AA", "AE", "AR")] == [good, wrong, refused]
+
+
+@pytest.mark.parametrize("accept", _WISHES)
+@pytest.mark.parametrize("application", _WISHES)
+@pytest.mark.parametrize("mode", ["auto", "original", "enhanced"])
+def test_the_matrix_of_wishes_holds_everywhere(accept: str, application: str, mode: str):
+    """At most one accept acknowledgement, first; at most one of the application, of the true outcome (D-12)."""
+    for code in ("AA", "AE", "AR"):
+        told = codes(header(accept=accept, application=application), code, mode)
+
+        assert [each for each in told if each[0] == "A"] in ([], [code])
+        assert [each for each in told if each[0] == "C"] in ([], ["CA"], ["CE"], ["CR"])
+        assert list(told) == sorted(told, key=lambda each: each[0] != "C")
+        assert "CR" not in told or told == ("CR",)
+        assert code == "AR" or "CR" not in told
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "code", "answered"),
+    [
+        ("2.3.1", "ORM^O01", "AA", "ORR^O02"),
+        ("2.5.1", "ORM^O01^ORM_O01", "AE", "ORR^O02^ORR_O02"),
+        ("2.5.1", "OMG^O19^OMG_O19", "AR", "ORG^O20^ORG_O20"),
+        ("2.5.1", "OMI^O23^OMI_O23", "CA", "ACK^O23^ACK"),
+        ("2.5.1", "OMI^O23^OMI_O23", "AA", "ACK^O23^ACK"),
+        ("2.3.1", "ADT^A08", "AA", "ACK^A08"),
+    ],
+)
+def test_a_sender_may_want_the_answer_that_belongs_to_its_order(
+    version: str, kind: str, code: str, answered: str
+):
+    """ORR and ORG where the profile names them; accept acknowledgements and all else stay ACK (C-07)."""
+    told = acknowledge(header(version, kind=kind), code, now=NOW, replies=("ACK", "ORR", "ORG"))
+
+    assert parse(told).header.raw(9) == answered

@@ -249,20 +249,105 @@ async def test_f_h50_undecodable_text_is_refused_not_guessed(intake: Intake, sto
     assert await worklist(store) == []
 
 
-async def test_f_h54_a_batch_is_refused_to_its_sender(intake: Intake, store: Store, order: Order):
-    """BHS names the sender and its number; nothing in the batch is applied."""
-    batch = b"BHS|^~\\&|RIS|HOSP|MWL|HOSP|2026||||B77\r" + order("orm-2.3-without-zds") + b"BTS|1\r"
+def batch(*messages: bytes, count: str = "", file: bool = False) -> bytes:
+    """Return messages as a batch of RIS, number B77; in a file, number F7."""
+    inner = b"BHS|^~\\&|RIS|HOSP|MWL|HOSP|2026||||B77\r" + b"".join(messages) + f"BTS|{count}\r".encode()
+    return b"FHS|^~\\&|RIS|HOSP|MWL|HOSP|2026||||F7\r" + inner + b"FTS|1\r" if file else inner
 
-    answer = await intake.receive(batch, PEER)
+
+def lines(payload: bytes | None) -> list[list[str]]:
+    """Return the segments of an answer, split into fields."""
+    assert payload is not None
+    return [line.split("|") for line in payload.decode().split("\r") if line]
+
+
+async def test_f_h54_each_message_of_a_batch_is_answered_in_one_batch(
+    intake: Intake, store: Store, order: Order
+):
+    """Applied each for itself, the good one beside the bad; BHS-12 is the sender's number."""
+    good, bad = order("orm-2.3-without-zds"), edited(order("orm-2.3.1-mesa"), "ORC", {1: "ZZ"})
+
+    answer = lines(
+        await intake.receive(batch(good, bad, order("orm-two-orders"), count="3", file=True), PEER)
+    )
+
+    assert [line[0] for line in answer] == [
+        "BHS", "MSH", "MSA", "MSH", "MSA", "ERR", "MSH", "MSA", "BTS",
+    ]  # fmt: skip
+    assert [line[1:3] for line in answer if line[0] == "MSA"] == [
+        ["AA", "FIX1101"], ["AE", "FIX1102"], ["AA", "FIX1104"],
+    ]  # fmt: skip
+    assert answer[0][2:6] == ["MWL", "HOSP", "RIS", "HOSP"]
+    assert (answer[0][11], answer[-1]) == ("B77", ["BTS", "3"])
+    assert len(await worklist(store)) == 3
+    assert [record["outcome"] for record in await records(store)] == ["AA", "AE", "AA"]
+    assert (await records(store))[0]["raw"] == good
+
+
+async def test_f_h54_a_batch_sent_again_changes_nothing(intake: Intake, store: Store, order: Order):
+    """Each message of it is a duplicate and gets its first answer."""
+    raw = batch(order("orm-2.3-without-zds"), order("orm-2.3.1-mesa"), count="2")
+
+    once = await intake.receive(raw, PEER)
+    before = await worklist(store)
+    again = await intake.receive(raw, PEER)
+
+    assert lines(again)[1:] == lines(once)[1:]
+    assert await worklist(store) == before
+
+
+async def test_f_h54_a_batch_with_another_number_of_messages_than_it_says_is_told_so(
+    intake: Intake, store: Store, order: Order
+):
+    """What is there is taken; one answer more, AE to the batch's number, names BTS-1 (D-29)."""
+    answer = lines(await intake.receive(batch(order("orm-2.3-without-zds"), count="2"), PEER))
+
+    assert [line[1:3] for line in answer if line[0] == "MSA"] == [["AA", "FIX1101"], ["AE", "B77"]]
+    assert [line[1] for line in answer if line[0] == "ERR"] == ["BTS^1^1^100&Segment sequence error&HL70357"]
+    assert answer[-1] == ["BTS", "2"]
+    assert len(await worklist(store)) == 1
+    assert [(r["outcome"], r["control_id"]) for r in await records(store)] == [
+        ("AA", "FIX1101"),
+        ("AE", "B77"),
+    ]
+
+
+async def test_the_messages_of_a_batch_are_answered_as_each_asks(intake: Intake, order: Order):
+    """CA and AA stand in the batch one after the other; silence leaves no trace (D-11)."""
+    raw = order("orm-2.3-without-zds")
+    both = edited(raw, "MSH", {10: "BOTH", 15: "AL", 16: "AL"})
+    none = edited(raw, "MSH", {10: "NONE", 15: "NE", 16: "NE"})
+
+    answer = lines(await intake.receive(batch(both, none), PEER))
+    silent = await intake.receive(batch(none.replace(b"NONE", b"NONE2")), PEER)
+
+    assert [line[1:3] for line in answer if line[0] == "MSA"] == [["CA", "BOTH"], ["AA", "BOTH"]]
+    assert answer[-1] == ["BTS", "2"]
+    assert silent is None
+
+
+async def test_an_empty_batch_is_answered_by_one(intake: Intake, store: Store):
+    """Systems send them to show that there is nothing to send (HL7 2.10.3)."""
+    answer = lines(await intake.receive(batch(count="0"), PEER))
+
+    assert [line[0] for line in answer] == ["BHS", "BTS"]
+    assert await records(store) == []
+
+
+async def test_a_batch_beyond_all_bounds_is_refused_whole(
+    intake: Intake, store: Store, order: Order, monkeypatch
+):
+    """AR to the batch's number; nothing of it is begun."""
+    monkeypatch.setattr("mwl.hl7.batch.MAX_MESSAGES", 2)
+
+    answer = await intake.receive(batch(*[order("orm-2.3-without-zds")] * 3), PEER)
 
     assert told(answer) == ("AR",)
     assert answers(answer)[0].field("MSA", 1, 2) == ((("B77",),),)
     assert await worklist(store) == []
 
 
-@pytest.mark.parametrize(
-    "raw", [b"hello", b"PID|1||X\r", b"\xff\xfe\x00", b"MSH", "MSH|^~\\&|RIS".encode("utf-16")]
-)
+@pytest.mark.parametrize("raw", [b"hello", b"PID|1||X\r", b"\xff\xfe\x00", b"MSH"])
 async def test_what_has_no_header_is_answered_and_recorded(intake: Intake, store: Store, raw: bytes):
     """MSH of the answer is made up (D-17)."""
     answer = await intake.receive(raw, PEER)
@@ -356,17 +441,34 @@ async def test_f_h05_the_same_bytes_again_get_the_same_answer_and_change_nothing
 
 
 async def test_f_h06_the_same_number_with_other_content_is_another_message(
-    intake: Intake, store: Store, order: Order
+    intake: Intake, store: Store, order: Order, caplog
 ):
-    """Senders reset their counters."""
+    """Senders reset their counters: it is done, and that the number came before is on record and in the log."""
     raw = order("orm-2.3-without-zds")
     await intake.receive(raw, PEER)
 
-    assert told(await intake.receive(raw.replace(b"20260705090000", b"20260705100000"), PEER)) == ("AA",)
+    with caplog.at_level(logging.INFO, "mwl.hl7.intake"):
+        answer = await intake.receive(raw.replace(b"20260705090000", b"20260705100000"), PEER)
 
+    assert told(answer) == ("AA",)
     (item,) = await worklist(store)
     assert text(item.step, "00400003") == "100000"
+    assert ["MSH-10" in str(record["error"]) for record in await records(store)] == [False, True]
+    assert ["MSH-10" in str(line.fields.get("findings")) for line in caplog.records] == [True]
+
+
+@pytest.mark.parametrize("changes", [{10: ""}, {3: "OTHER"}, {10: "FIX1102"}])
+async def test_another_sender_or_number_is_no_news(
+    intake: Intake, store: Store, order: Order, changes: dict[int, str]
+):
+    """Numbers are each sender's own, and none at all is no number."""
+    raw = edited(order("orm-2.3-without-zds"), "MSH", {10: "" if changes.get(10) == "" else "FIX1101"})
+    await intake.receive(raw, PEER)
+
+    await intake.receive(edited(raw.replace(b"20260705090000", b"20260705100000"), "MSH", changes), PEER)
+
     assert len(await records(store)) == 2
+    assert not any("MSH-10" in str(record["error"]) for record in await records(store))
 
 
 async def test_f_h67_the_same_order_on_two_connections_makes_one_step(
@@ -385,7 +487,7 @@ async def test_a_kind_the_profile_ignores_is_acknowledged_and_recorded(
     intake: Intake, store: Store, order: Order
 ):
     """AA without effect (C-51)."""
-    raw = edited(order("orm-2.3-without-zds"), "MSH", {9: "SIU^S12"})
+    raw = edited(order("orm-2.3-without-zds"), "MSH", {9: "SIU^S23"})
 
     once = await intake.receive(raw, PEER)
 
@@ -590,7 +692,7 @@ def test_any_bytes_are_understood_or_refused(storeless: Callable[[], Intake], ra
     findings: tuple[object, ...] = ()
     understood = None
     try:
-        understood = envelope.understand(("P",))
+        understood = envelope.understand()
     except Unacceptable as refusal:
         findings = refusal.findings
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,7 +15,8 @@ from hypothesis import strategies as st
 
 from mwl.errors import NotUnderstood
 from mwl.hl7.escapes import Delimiters, escape, unescape
-from mwl.hl7.message import MAX_PARTS, MAX_SEGMENTS, Message, parse
+from mwl.hl7.message import MAX_PARTS, MAX_SEGMENTS, Message, Segment, parse, split
+from mwl.hl7.text import decode
 from mwl.mapping.source import Source
 
 MSH = "MSH|^~\\&|RIS|HOSP|MWL|HOSP|20260705120000||ORM^O01|42|P|2.3.1"
@@ -247,6 +251,17 @@ def test_a_note_on_the_patient_is_no_note_on_an_order():
     assert message.groups(["ORC"])[0].count("NTE") == 0
 
 
+def test_a_note_on_an_order_is_seen_from_each_of_its_steps():
+    """What stands before the first step is the order's; a note on one step is no other's."""
+    (order_view,) = parse(
+        f"{MSH}\rPID|1\rNTE|1||patient\rORC|NW\rOBR|1\rNTE|1||order\rIPC|A\rIPC|B\rNTE|1||step"
+    ).groups(["ORC"])
+
+    notes = [first(step, "NTE", 3) for step in order_view.groups(["IPC"])]
+
+    assert notes == ["order", "step"]
+
+
 def test_a_message_without_groups_has_no_views():
     """No start, no group."""
     assert parse(MSH + "\rPID|1").groups(["ORC"]) == []
@@ -378,37 +393,128 @@ _SEGMENT = st.tuples(
 ).map(lambda made: "|".join((made[0], *made[1])))
 
 
-def _trimmed(parts: tuple[object, ...]) -> tuple[object, ...]:
-    """Drop empty parts from the end: whether they are there is not content."""
-    while parts and parts[-1] in ((), "", ("",)):
-        parts = parts[:-1]
-    return parts
+Nested: TypeAlias = "tuple[Nested, ...] | str"
 
 
-@settings(max_examples=40)  # it takes 10 ms to read one
-@given(lines=st.lists(_SEGMENT, max_size=6))
-def test_hl7apy_finds_the_same_fields(lines: list[str]):
-    """Where hl7apy keeps a segment as it was (it rewrites some numbers, and drops parts), it reads the same."""
-    from hl7apy.consts import VALIDATION_LEVEL
-    from hl7apy.parser import parse_message
+def _content(parts: Nested) -> Nested:
+    """Return the parts without empty ones at the end: whether they are there is not content (D-25)."""
+    if isinstance(parts, str):
+        return parts
+    kept = [_content(part) for part in parts]
+    while kept and not kept[-1]:
+        kept.pop()
+    return tuple(kept)
 
-    text = "\r".join((MSH, *lines))
-    theirs = parse_message(text, validation_level=VALIDATION_LEVEL.TOLERANT, find_groups=False)
-    ours = parse(text)
 
-    assert [child.name for child in theirs.children] == names(ours)
-    for segment, child in zip(ours.segments, theirs.children, strict=True):
-        if segment.name == "MSH" or child.to_er7().rstrip("|~^&") != segment.text.rstrip("|~^&"):
-            continue  # it gives back something else than it was given
-        fields: dict[int, list[str]] = {}
+def _taken_apart(field: str, d: Delimiters) -> Nested:
+    return tuple(
+        tuple(tuple(component.split(d.subcomponent)) for component in repetition.split(d.component))
+        for repetition in field.split(d.repetition)
+    )
+
+
+def _altered(given: str, returned: str, d: Delimiters) -> str:
+    """Return in which of its known ways hl7apy changed a field on the way through, "" where in none."""
+    if _content(_taken_apart(given, d)) == _content(_taken_apart(returned, d)):
+        return ""
+    if given.replace("\\E\\", "\\") == returned.replace("\\E\\", "\\"):
+        return "an escape it does not know is escaped once more"
+    parts = str.maketrans("", "", d.repetition + d.component + d.subcomponent)
+    if given.translate(parts) == returned.translate(parts):
+        return "empty parts beyond the data type are dropped, and what follows moves up"
+    try:
+        if float(given) == float(returned):
+            return "a number is written in another way"
+    except ValueError:
+        pass
+    raise AssertionError(f"hl7apy made {returned!r} of {given!r}")
+
+
+class Oracle:
+    """hl7apy beside our reader, field by field; what cannot be compared is counted with the reason."""
+
+    def __init__(self) -> None:
+        self.compared = 0
+        self.skipped: Counter[str] = Counter()
+
+    def compare(self, text: str) -> None:
+        from hl7apy.consts import VALIDATION_LEVEL
+        from hl7apy.parser import parse_message
+
+        theirs = parse_message(text, validation_level=VALIDATION_LEVEL.TOLERANT, find_groups=False)
+        ours = parse(text)
+        assert [child.name for child in theirs.children] == names(ours)
+        for segment, child in zip(ours.segments, theirs.children, strict=True):
+            if segment.name != "MSH":  # its delimiters are fields of their own there
+                self._segment(segment, child, ours.header.delimiters)
+
+    def _segment(self, segment: Segment, child: Any, d: Delimiters) -> None:
+        if any(field.name is None for field in child.children):
+            self.skipped[f"{segment.name}: a field its version does not know has no number"] += 1
+            return
+        written: dict[int, list[str]] = {}
         for field in child.children:
-            fields.setdefault(int(field.name.rsplit("_", 1)[1]), []).append(field.to_er7())
-        for number in range(1, 14):
-            written = "~".join(fields.get(number, [])).rstrip("~")
-            expected = [[c.split("&") for c in r.split("^")] for r in written.split("~")]
-            found = tuple(_trimmed(tuple(_trimmed(c) for c in r)) for r in segment.field(number))
-            wanted = tuple(_trimmed(tuple(_trimmed(tuple(c)) for c in r)) for r in expected)
-            assert _trimmed(found) == _trimmed(wanted)
+            written.setdefault(int(field.name.rsplit("_", 1)[1]), []).append(field.to_er7())
+        last = segment.text.count(d.field)
+        assert max(written, default=0) <= last
+        for number in range(1, last + 1):
+            returned = d.repetition.join(written.get(number, []))
+            if reason := _altered(segment.raw(number), returned, d):
+                self.skipped[f"{segment.name}-{number}: {reason}"] += 1
+                continue
+            self.compared += 1
+            found = tuple(
+                tuple(tuple(escape(part, d) for part in component) for component in repetition)
+                for repetition in segment.field(number)
+            )
+            assert _content(found) == _content(_taken_apart(returned, d))
+
+    @property
+    def reasons(self) -> set[str]:
+        return {each.partition(": ")[2] for each in self.skipped}
+
+
+def test_hl7apy_finds_the_same_fields(record_property: Callable[[str, object], None]):
+    """Where hl7apy gives a field back as it got it, it reads what we read; it does so nearly always."""
+    oracle = Oracle()
+
+    @settings(max_examples=400)  # it takes 10 ms to read one
+    @given(lines=st.lists(_SEGMENT, max_size=6))
+    def compare(lines: list[str]) -> None:
+        oracle.compare("\r".join((MSH, *lines)))
+
+    compare()
+
+    record_property("hl7apy compared", oracle.compared)
+    record_property("hl7apy skipped", dict(oracle.skipped))
+    assert oracle.reasons <= {
+        "empty parts beyond the data type are dropped, and what follows moves up",
+        "a number is written in another way",
+    }
+    assert sum(oracle.skipped.values()) < oracle.compared / 20
+
+
+ALTERED: dict[str, dict[str, int]] = {
+    "orm-escapes": {"NTE-3: an escape it does not know is escaped once more": 1},
+    "orm-two-orders": {"NTE-3: an escape it does not know is escaped once more": 1},
+    "orm-unknown-segments": {"OBR: a field its version does not know has no number": 1},
+}
+"""What hl7apy alters of our fixtures, so that it cannot be asked: field, reason, how often."""
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "fixtures" / "hl7").glob("*.hl7")), ids=lambda path: path.stem
+)
+def test_hl7apy_reads_every_fixture_as_we_do(path: Path):
+    """All of it but what is listed, with the reason."""
+    oracle = Oracle()
+    raw = path.read_bytes()
+    decoded = decode(raw if b"\r" in raw else raw.replace(b"\n", b"\r"), "8859/1")
+
+    oracle.compare("\r".join(split(decoded.text, parse(decoded.text).header.delimiters.field)))
+
+    assert dict(oracle.skipped) == ALTERED.get(path.stem, {})
+    assert oracle.compared > 5
 
 
 @given(st.text(max_size=300))
