@@ -15,10 +15,14 @@ from typing import Any, TypeAlias
 
 from mwl import logs, metrics
 from mwl.dicom.association import Association, Limits, Timeouts
+from mwl.dicom.limits import Limit, struck
+from mwl.dicom.negotiation import Answer, Terms
 from mwl.dicom.pdu import KIBIBYTE
-from mwl.dicom.service import AssociationFacts, Rejection, Service
+from mwl.dicom.refused_contexts import RefusedContexts
+from mwl.dicom.service import EVERYTHING, AssociationFacts, Extensions, Rejection, Service
 from mwl.dicom.tls import Handshake
 from mwl.dicom.upper_layer import Ending
+from mwl.dicom.users import Users
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +59,17 @@ class Acceptor:
         services: Mapping[str, Service],
         *,
         prefer: Callable[[AssociationFacts], Sequence[str] | None] | None = None,
+        extend: Callable[[AssociationFacts], Extensions] | None = None,
+        users: Callable[[], Users] | None = None,
         on_rejected: Callable[[AssociationFacts, Rejection], None] | None = None,
     ) -> None:
         """*services* is by SOP class.
 
         *admit* decides who may associate.  *prefer* names the transfer syntaxes for a device, the
-        best first; without it the device's own order decides.  *on_rejected* hears of refusals.
+        best first; what it does not name, the device's own order decides.  *extend* says what of the
+        worklist's extended negotiation a device may have; without it that is everything.  *users*
+        gives those that peers may act for at the time; without it nobody is checked.  *on_rejected*
+        hears of refusals.
         """
         self.timeouts = settings.timeouts
         self.limits = settings.limits
@@ -68,7 +77,11 @@ class Acceptor:
         self._settings = settings
         self._admit = admit
         self._prefer = prefer
+        self._extend = extend
+        self._users = users
+        self._nobody = Users()
         self._on_rejected = on_rejected
+        self._refused_contexts = RefusedContexts()
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -102,7 +115,10 @@ class Acceptor:
             self._server.close()
         for connection in tuple(self._connections):
             connection.drain()
+        over = asyncio.get_running_loop().time() + drain
         await self._emptied(drain)
+        if self._tasks:  # an association that is over may have left a report that is not stored yet
+            await asyncio.wait(self._tasks, timeout=max(0.0, over - asyncio.get_running_loop().time()))
         for connection in tuple(self._connections):
             connection.shut("shutting down")
         for task in self._tasks:
@@ -138,9 +154,12 @@ class Acceptor:
         return self._count
 
     def _note_crowd(self) -> None:
-        if not self._crowded and not self._stopping:  # once: a flood of lines helps nobody
+        if self._stopping:
+            return
+        told = struck(Limit.CONNECTIONS)
+        if not self._crowded:  # once: a flood of lines helps nobody
             self._crowded = True
-            logs.event(logger, logging.WARNING, "too many connections", open=len(self._connections))
+            logs.event(logger, logging.WARNING, "too many connections", open=len(self._connections), **told)
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
@@ -152,21 +171,37 @@ class Acceptor:
         """Return why the association is refused, or None."""
         if rejection := self._admit(facts):
             return rejection
-        return LOCAL_LIMIT_EXCEEDED if self._established >= self.limits.associations else None
+        if self._established < self.limits.associations:
+            return None
+        struck(Limit.ASSOCIATIONS)  # who hears of rejections tells of it
+        return LOCAL_LIMIT_EXCEEDED
 
-    def preference(self, facts: AssociationFacts) -> Sequence[str] | None:
-        """Return the transfer syntaxes to choose from, the best first, or None to follow the peer."""
-        return self._prefer(facts) if self._prefer else None
+    @property
+    def users(self) -> Users:
+        """Whom a peer may say it acts for."""
+        return self._users() if self._users else self._nobody
+
+    def terms(self, facts: AssociationFacts, *, identified: bool) -> Terms:
+        """Return what is agreed to with this peer."""
+        return Terms(
+            frozenset(self.services),
+            self.limits.announced_pdu,
+            tuple((self._prefer and self._prefer(facts)) or ()),
+            self._extend(facts) if self._extend else EVERYTHING,
+            identified,
+        )
 
     def rejected(self, facts: AssociationFacts, rejection: Rejection) -> None:
         """Pass a refusal on."""
         if self._on_rejected is not None:
             self._on_rejected(facts, rejection)
 
-    def established(self) -> None:
-        """Count a new association."""
+    def established(self, facts: AssociationFacts, accepted: Answer) -> None:
+        """Count a new association, and note which of its contexts were refused."""
         self._established += 1
         metrics.associations_open.inc()
+        if accepted.refused:
+            self._refused_contexts.note(facts, accepted.refused, len(accepted.contexts))
 
     def ended(self, how: Ending, *, established: bool) -> None:
         """Count the end of an association, or of the attempt at one."""

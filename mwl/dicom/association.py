@@ -2,13 +2,16 @@
 
 Theory of operation
 -------------------
-The upper layer and the assembler decide; this shell performs.  There is one timer per association,
-and what it waits for is one of `Waiting`: a deadline moves by an assignment, and the timer, when it
-fires early, sets itself again.  Nothing else runs while a peer is idle: no task, no polling.
+The upper layer and the assembler decide; this shell performs.  An association waits for one thing at
+a time, one of `Waiting`, under one `Deadline`.  Nothing else is there while a peer is idle: no task,
+no polling.
 
 Back-pressure has two directions.  A peer that does not read fills the transport's buffer up to its
 high-water mark; then `drained` holds the running operation back, and a peer that has read nothing
 at all for a time is dropped.  A peer that sends ahead of its answers is not read from.
+
+A request is decided on at once, unless a passcode must be hashed: then the association stands in
+Sta3 until a thread has done it, and whatever the peer says meanwhile is a violation.
 """
 
 from __future__ import annotations
@@ -17,19 +20,21 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol, cast
 
 from mwl import logs
+from mwl.dicom.deadline import Deadline
 from mwl.dicom.dimse import Assembler, MessageLimits
-from mwl.dicom.negotiation import answer
+from mwl.dicom.limits import Limit, struck
+from mwl.dicom.negotiation import Answer, Terms, answer
 from mwl.dicom.operations import Operations
-from mwl.dicom.pdu import KIBIBYTE, Malformed, pdvs
-from mwl.dicom.proposal import read
-from mwl.dicom.service import AssociationEnded, AssociationFacts, Rejection, Service
+from mwl.dicom.pdu import KIBIBYTE, Malformed, TooLong, pdvs
+from mwl.dicom.proposal import Proposal, read
+from mwl.dicom.service import AssociationEnded, AssociationFacts, Rejection, Service, UserIdentity
 from mwl.dicom.upper_layer import (
     Artim,
     Close,
@@ -44,6 +49,7 @@ from mwl.dicom.upper_layer import (
     State,
     UpperLayer,
 )
+from mwl.dicom.users import USER_NOT_ACCEPTED, Users, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -96,13 +102,17 @@ class Host(Protocol):
     def judge(self, facts: AssociationFacts) -> Rejection | None:
         """Return why the association is refused, or None."""
 
-    def preference(self, facts: AssociationFacts) -> Sequence[str] | None:
-        """Return the transfer syntaxes to choose from, the best first, or None to follow the peer."""
+    @property
+    def users(self) -> Users:
+        """Whom a peer may say it acts for."""
+
+    def terms(self, facts: AssociationFacts, *, identified: bool) -> Terms:
+        """Return what is agreed to with this peer."""
 
     def rejected(self, facts: AssociationFacts, rejection: Rejection) -> None:
         """Take note of a refusal."""
 
-    def established(self) -> None:
+    def established(self, facts: AssociationFacts, accepted: Answer) -> None:
         """Take note of a new association."""
 
     def ended(self, how: Ending, *, established: bool) -> None:
@@ -131,6 +141,7 @@ class Association(asyncio.Protocol):
         "_assembler",
         "_began",
         "_deadline",
+        "_deciding",
         "_drain_waiter",
         "_draining",
         "_facts",
@@ -138,14 +149,13 @@ class Association(asyncio.Protocol):
         "_loop",
         "_operations",
         "_read_paused",
-        "_timer",
         "_transport",
         "_unread",
         "_upper",
         "_waiting",
         "_write_paused",
         "number",
-    )  # fmt: skip
+    )
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -157,10 +167,10 @@ class Association(asyncio.Protocol):
         self._facts: AssociationFacts | None = None
         self._assembler: Assembler | None = None
         self._operations: Operations | None = None
+        self._deciding: asyncio.Task[None] | None = None
         self._began = time.monotonic()
-        self._timer: asyncio.TimerHandle | None = None
         self._waiting = Waiting.NOTHING
-        self._deadline = 0.0
+        self._deadline = Deadline(self._missed)
         self._read_paused = self._write_paused = False
         self._unread = 0  # octets in the transport's buffer when the write timer was set
         self._drain_waiter: asyncio.Future[None] | None = None
@@ -185,9 +195,8 @@ class Association(asyncio.Protocol):
                 self._do(output)
                 if self._operations is not None and self._operations.full:
                     break  # what is left stays in the upper layer until there is room
-        except Exception:  # a defect of ours: this association pays, no other
-            logger.exception("association failed", extra={"fields": {"association": self.number}})
-            self._perform(self._upper.abort("internal error"))
+        except Exception as error:  # noqa: BLE001 - a defect of ours: this association pays, no other
+            self._fail(error)
         self._watch()
         if self._upper.inside_pdu or (self._assembler is not None and self._assembler.waiting):
             self._acknowledge()
@@ -197,8 +206,7 @@ class Association(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._perform(self._upper.disconnected())
-        if self._timer is not None:  # it would keep this object until it fires
-            self._timer.cancel()
+        self._deadline.drop()
         self._host.closed(self)
 
     def pause_writing(self) -> None:
@@ -244,9 +252,9 @@ class Association(asyncio.Protocol):
         if self._operations is None or not self._operations.busy:
             self.shut("shutting down")
 
-    def shut(self, reason: str) -> None:
+    def shut(self, reason: str, limit: Limit | None = None) -> None:
         """End the association now."""
-        self._perform(self._upper.abort(reason))
+        self._perform(self._upper.abort(reason, limit))
         self._close()
 
     # Performing.
@@ -291,7 +299,8 @@ class Association(asyncio.Protocol):
                 if message := self._assembler.add(pdv):
                     self._operations.take(message)
         except Malformed as fault:
-            self._perform(self._upper.violation(str(fault)))
+            limit = Limit.COMMAND_SET if isinstance(fault, TooLong) else None
+            self._perform(self._upper.violation(str(fault), limit))
 
     def _decide(self, request: bytes) -> None:
         try:
@@ -300,20 +309,52 @@ class Association(asyncio.Protocol):
             self._perform(self._upper.violation(str(fault)))
             return
         self._facts = facts = proposal.facts(self._address)
+        identity = proposal.user.identity
         if rejection := proposal.objection() or self._host.judge(facts):
-            self._host.rejected(facts, rejection)
-            self._perform(self._upper.reject(rejection))
+            self._reject(facts, rejection)
+        elif verdict := self._host.users.judge(identity):
+            self._settle(proposal, facts, verdict)
+        elif identity is not None:
+            self._deciding = self._host.spawn(self._identify(proposal, facts, identity))
+
+    async def _identify(self, proposal: Proposal, facts: AssociationFacts, identity: UserIdentity) -> None:
+        try:
+            verdict = await self._host.users.check(identity)
+            self._deciding = None
+            if rejection := self._host.judge(facts):  # others came, or the device was taken away, meanwhile
+                self._reject(facts, rejection)
+            else:
+                self._settle(proposal, facts, verdict)
+        except Exception as error:  # noqa: BLE001 - as in `data_received`
+            self._fail(error)
+        self._watch()
+
+    def _settle(self, proposal: Proposal, facts: AssociationFacts, verdict: Verdict) -> None:
+        if not verdict.accepted:
+            self._reject(facts, USER_NOT_ACCEPTED)
             return
-        limits, services = self._host.limits, self._host.services
-        accepted = answer(proposal, services.keys(), self._host.preference(facts), limits.announced_pdu)
+        accepted = answer(proposal, self._host.terms(facts, identified=bool(verdict.user)))
+        granted, limits = accepted.extensions, self._host.limits
+        facts = replace(facts, user=verdict.user, fuzzy=granted.fuzzy, timezone=granted.timezone)
+        self._facts = facts
         self._assembler = Assembler(accepted.contexts, limits.message)
-        self._operations = Operations(services, facts, self, facts.max_pdu or limits.pdu.data)
+        self._operations = Operations(self._host.services, facts, self, facts.max_pdu or limits.pdu.data)
         self._perform(self._upper.accept(accepted.octets))
-        self._host.established()
+        self._host.established(facts, accepted)
+
+    def _reject(self, facts: AssociationFacts, rejection: Rejection) -> None:
+        self._host.rejected(facts, rejection)
+        self._perform(self._upper.reject(rejection))
+
+    def _fail(self, error: Exception) -> None:
+        logger.error("association failed", exc_info=error, extra={"fields": {"association": self.number}})
+        self._perform(self._upper.abort("internal error"))
 
     def _end(self, end: Ended) -> None:
         if self._operations is not None:
             self._operations.end()
+        if self._deciding is not None:
+            self._deciding.cancel()
         self._wake()
         self._host.ended(end.how, established=self._operations is not None)
         self._report(end)
@@ -333,6 +374,8 @@ class Association(asyncio.Protocol):
             how=end.how.value, detail=end.detail,
             operations=self._operations.count if self._operations else 0,
             seconds=round(time.monotonic() - self._began, 3),
+            **({"user": facts.user} if facts and facts.user else {}),
+            **(struck(end.limit) if end.limit else {}),
         )  # fmt: skip
 
     def _close(self) -> None:
@@ -377,25 +420,17 @@ class Association(asyncio.Protocol):
     def _wait(self, waiting: Waiting, seconds: float = 0.0) -> None:
         self._waiting = waiting
         if waiting is Waiting.NOTHING:
-            return
-        self._deadline = self._loop.time() + seconds
-        if self._timer is not None and self._timer.when() > self._deadline:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline, self._fire)
+            self._deadline.clear()
+        else:
+            self._deadline.set(seconds)
 
-    def _fire(self) -> None:
-        self._timer = None
-        if self._waiting is Waiting.NOTHING:
-            return
-        if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._fire)
-        elif self._waiting is Waiting.ARTIM:
+    def _missed(self) -> None:
+        if self._waiting is Waiting.ARTIM:
             self._perform(self._upper.artim_expired())
         elif self._waiting is Waiting.WRITE and self._transport.get_write_buffer_size() < self._unread:
             self.pause_writing()  # slow, but reading
         elif self._waiting is Waiting.WRITE:
-            self.shut("the peer does not read")
+            self.shut("the peer does not read", Limit.WRITE)
         else:
-            self._perform(self._upper.abort(f"waited too long for {self._waiting.value}"))
+            limit = {Waiting.IDLE: Limit.IDLE, Waiting.MESSAGE: Limit.MESSAGE}.get(self._waiting)
+            self._perform(self._upper.abort(f"waited too long for {self._waiting.value}", limit))

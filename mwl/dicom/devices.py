@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from mwl.dicom.service import AssociationFacts, Rejection
+from mwl.dicom.service import AssociationFacts, NotAuthorized, Rejection
 from mwl.mapping.device import DeviceProfile, Facts
 
 ANYONE = "*"
@@ -43,10 +43,10 @@ class Devices:
         zone: ZoneInfo,
         clock: Callable[[], dt.datetime] = _now,
     ) -> None:
-        """*profiles* maps a calling AE title, or ``*``, to its bound profile."""
+        """*profiles* maps a calling AE title, or ``*``, to its bound profile; *zone* is the site's."""
         self._ae_title = ae_title
         self._devices = {label: Device(label, profile) for label, profile in profiles.items()}
-        self._zone = zone
+        self.zone = zone
         self._clock = clock
 
     def admit(self, association: AssociationFacts) -> Rejection | None:
@@ -58,8 +58,15 @@ class Devices:
         return CALLING_AE_NOT_RECOGNISED
 
     def of(self, association: AssociationFacts) -> Device:
-        """Return the device of an association that was admitted."""
-        return self._devices.get(association.calling_ae) or self._devices[ANYONE]
+        """Return the device of an association.
+
+        Raises `NotAuthorized` for one that was admitted under another configuration and is none now:
+        a reload does not wait until it releases its association.
+        """
+        device = self._devices.get(association.calling_ae) or self._devices.get(ANYONE)
+        if device is None:
+            raise NotAuthorized("not a configured device", calling_ae=association.calling_ae)
+        return device
 
     def facts(self, association: AssociationFacts) -> Facts:
         """Return what a profile may know of a request: who asks, from where, and the site's time."""
@@ -69,5 +76,5 @@ class Devices:
             address=association.address,
             implementation_uid=association.implementation_uid,
             implementation_version=association.implementation_version,
-            now=self._clock().astimezone(self._zone),
+            now=self._clock().astimezone(self.zone),
         )

@@ -27,6 +27,7 @@ from mwl.dicom.pdu import (
     PDV,
     PDV_OVERHEAD,
     Malformed,
+    TooLong,
     data_header,
 )
 from mwl.dicom.service import (
@@ -204,7 +205,7 @@ class Assembler:
             return
         self._held += fragment
         if command and len(self._held) > self._limits.command_set:
-            raise Malformed("the command set is longer than allowed")
+            raise TooLong("the command set is longer than allowed")
         if not command and len(self._held) > self._limits.data_set:
             self._oversize, self._held = True, bytearray()
 

@@ -20,7 +20,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mwl.dicom.keys import MATCHING, UNMATCHED
+from mwl import names
 from mwl.errors import MwlError
+from mwl.mapping import paths
 from mwl.model import STEP_SEQUENCE, Document, Element, person_name
 from mwl.query import START_DATE, START_TIME, Criterion, Op, Path, normal_time
 
@@ -28,6 +30,8 @@ _WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"}
 _EXACT_VRS = frozenset({"UI", "IS", "DS", "US", "SS", "UL", "SL", "AT", "AS"})
 _DATE = re.compile(r"(\d{4})\.?(0[1-9]|1[0-2])\.?(0[1-9]|[12]\d|3[01])")  # the dotted form is ACR-NEMA's
 _TIME = re.compile(r"([01]\d|2[0-3])(:?[0-5]\d(:?([0-5]\d|60)(\.\d{1,6})?)?)?")
+_MOST_VALUES = 1000  # of one key: a list of UIDs has some ten, and a database takes 30,000 parameters
+_LONGEST = 1024  # characters of one value: five times what PN admits
 _LATEST = "235959.999999"  # the end of the unit a reduced precision leaves open (A-35)
 
 
@@ -50,13 +54,17 @@ class Understood:
 @dataclass(slots=True)
 class _Reading:
     lenient: bool
+    fuzzy: bool
     criteria: list[Criterion] = field(default_factory=list)
     unsupported: list[Path] = field(default_factory=list)
 
 
-def understand(keys: Document, *, lenient: bool = False) -> Understood:
-    """Return the criteria of an identifier; raise `BadIdentifier` for an illegal key unless *lenient*."""
-    reading = _Reading(lenient)
+def understand(keys: Document, *, lenient: bool = False, fuzzy: bool = False) -> Understood:
+    """Return the criteria of an identifier; raise `BadIdentifier` for an illegal key unless *lenient*.
+
+    With *fuzzy*, person names are matched by how they sound, in any order of their words (A-26).
+    """
+    reading = _Reading(lenient, fuzzy)
     for path, element in _keys(keys):
         _read(reading, path, element)
     return Understood(tuple(_combined(reading.criteria)), tuple(reading.unsupported))
@@ -65,60 +73,87 @@ def understand(keys: Document, *, lenient: bool = False) -> Understood:
 def _keys(keys: Document) -> Iterator[tuple[Path, Element]]:
     """Yield every key with its path; the scheduled step's one item is opened."""
     for tag, element in keys.items():
-        if tag in UNMATCHED or tag.endswith("0000"):
+        if tag in UNMATCHED or _is_group_length(tag):
             continue
         if tag == STEP_SEQUENCE:
             step = _one_item(tag, element)
-            yield from (((tag, inner), child) for inner, child in step.items() if not inner.endswith("0000"))
+            yield from (((tag, inner), child) for inner, child in step.items() if not _is_group_length(inner))
         else:
             yield (tag,), element
 
 
+def _is_group_length(tag: str) -> bool:
+    return tag.endswith("0000")
+
+
 def _one_item(tag: str, element: Element) -> Document:
+    if element["vr"] != "SQ" and _asks(element):
+        raise BadIdentifier(tag, "the key is not a sequence")
     found = element.get("Value", ())
     if len(found) > 1:  # A-43; a profile that tolerates this has reduced it before (P4)
         raise BadIdentifier(tag, "a sequence key has one item")
     return found[0] if found else {}
 
 
+def _asks(element: Element) -> bool:
+    """Tell whether a key, or one inside it, has a value: without one it is universal."""
+    if element["vr"] == "SQ":
+        return any(_asks(key) for item in element.get("Value", ()) for key in item.values())
+    return "InlineBinary" in element or any(value not in (None, "") for value in element.get("Value", ()))
+
+
 def _read(reading: _Reading, path: Path, element: Element) -> None:
     if path not in MATCHING:
-        reading.unsupported.append(path)
-    elif element["vr"] == "SQ":
-        _read_sequence(reading, path, element)
-    elif any(value not in (None, "") for value in element.get("Value", ())):
-        try:
-            reading.criteria.extend(_criteria(path, element))
-        except BadIdentifier:
-            if not reading.lenient:
-                raise
-            reading.criteria.append(Criterion(path, Op.IN, ()))  # nothing satisfies it
+        # One that asks for nothing is only returned; that can be done for what the dictionary knows.
+        if _asks(element) or not paths.known(path[-1]):
+            reading.unsupported.append(path)
+        return
+    try:
+        if paths.vr(path[-1]) == "SQ":
+            _read_sequence(reading, path, element)
+        elif _asks(element):
+            reading.criteria.extend(_criteria(path, element, fuzzy=reading.fuzzy))
+    except BadIdentifier:
+        if not reading.lenient:
+            raise
+        reading.criteria.append(Criterion(path, Op.IN, ()))  # nothing satisfies it
 
 
 def _read_sequence(reading: _Reading, path: Path, element: Element) -> None:
-    inner = _Reading(reading.lenient)
+    inner = _Reading(reading.lenient, reading.fuzzy)
     for tag, child in _one_item(path[-1], element).items():
-        _read(inner, (*path, tag), child)
+        if not _is_group_length(tag):
+            _read(inner, (*path, tag), child)
     reading.unsupported.extend(inner.unsupported)
     if inner.criteria:
         within = tuple(Criterion(c.path[-1:], c.op, c.values, c.negate, c.within) for c in inner.criteria)
         reading.criteria.append(Criterion(path, Op.ITEM, within=within))
 
 
-def _criteria(path: Path, element: Element) -> list[Criterion]:
-    vr, found = element["vr"], [v for v in element["Value"] if v not in (None, "")]
-    texts = tuple(person_name(v) if isinstance(v, dict) else str(v).strip() for v in found)
+def _criteria(path: Path, element: Element, *, fuzzy: bool) -> list[Criterion]:
+    vr, texts = paths.vr(path[-1]), _texts(path[-1], element)  # a device's own idea of the VR says nothing
     if vr in ("DA", "TM"):
         return _dates(path, vr, texts)
     if "*" in texts:  # alone it is universal, and matches the empty too (A-21)
         return []
     if vr == "PN":
-        return [Criterion(path, Op.NAME, texts)]
+        words = names.asked(texts[0]) if fuzzy and len(texts) == 1 else ()
+        return [Criterion(path, Op.SOUNDS, word) for word in words] or [Criterion(path, Op.NAME, texts)]
     if vr in _WILDCARD_VRS and any("*" in text or "?" in text for text in texts):
         return [Criterion(path, Op.WILDCARD, texts)]
     if vr in _WILDCARD_VRS or vr in _EXACT_VRS:
         return [Criterion(path, Op.IN, texts)]  # several values: any of them (A-29, A-31)
     raise BadIdentifier(path[-1], "a key of this kind cannot be matched")
+
+
+def _texts(tag: str, element: Element) -> tuple[str, ...]:
+    found = [value for value in element.get("Value", ()) if value not in (None, "")]
+    if element["vr"] == "SQ" or not found:  # no value, but bytes
+        raise BadIdentifier(tag, "the key is no text and no number")
+    texts = tuple(person_name(v) if isinstance(v, dict) else str(v).strip() for v in found)
+    if len(texts) > _MOST_VALUES or any(len(text) > _LONGEST for text in texts):
+        raise BadIdentifier(tag, "the key is longer than any value")
+    return texts
 
 
 def _dates(path: Path, vr: str, texts: tuple[str, ...]) -> list[Criterion]:

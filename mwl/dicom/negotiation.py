@@ -1,15 +1,17 @@
 """What the acceptor makes of a proposal: the A-ASSOCIATE-AC (PS3.8 9.3.3, PS3.7 Annex D.3.3).
 
-pynetdicom negotiates each presentation context and encodes the answer.  An association is accepted
-even when none of its contexts is (F-A04): the peer sees which, and why.
+What is agreed to is decided here, pynetdicom encodes it.  (Its own negotiation makes a validated
+object of every syntax of every context, and holds the loop for 7 ms when there are 128 of them.)
+An association is accepted even when none of its contexts is (F-A04): the peer sees which, and why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import lru_cache
+from typing import Any
 
 from pydicom.uid import UID
 from pynetdicom.pdu import A_ASSOCIATE_AC
@@ -19,12 +21,13 @@ from pynetdicom.pdu_primitives import (
     ImplementationVersionNameNotification,
     SCP_SCU_RoleSelectionNegotiation,
     SOPClassExtendedNegotiation,
+    UserIdentityNegotiation,
 )
-from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
+from pynetdicom.presentation import PresentationContext
 
 from mwl import __version__
 from mwl.dicom.proposal import APPLICATION_CONTEXT, CALLED, ITEMS, Proposal
-from mwl.dicom.service import Context
+from mwl.dicom.service import EVERYTHING, NOTHING, Context, Extensions, ProposedContext
 
 IMPLEMENTATION_UID = "2.25.217892909205245635658611291034650827598"
 IMPLEMENTATION_VERSION = f"MWL_{__version__.replace('.', '_')}"[:16]
@@ -33,103 +36,149 @@ TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2",  # implicit VR little endian
     "1.2.840.10008.1.2.1",  # explicit VR little endian
     "1.2.840.10008.1.2.2",  # explicit VR big endian, for old scanners (A-03)
+    "1.2.840.10008.1.2.1.99",  # deflated explicit VR little endian (A-03)
 )
 """Accepted for every service: what `mwl.dicom.encoding` reads and writes."""
 
-EXTENDED_NEGOTIATION = {
-    # A-05: no fuzzy matching, no timezone adjustment; the first two sub-fields are always 1.
-    "1.2.840.10008.5.1.4.31": b"\x01\x01\x00",
-}
-"""By SOP class, the answer to an offer at least as long; for any other class there is none (B-01)."""
+EXTENDED = "1.2.840.10008.5.1.4.31"
+"""The one SOP class with an extended negotiation (A-05); MPPS shall have none (B-01)."""
+_LEAST_OFFERED = 3  # bytes: two that are always 1, fuzzy matching, and perhaps timezone adjustment
 
-_ABSTRACT_SYNTAX_UNKNOWN, _TRANSFER_SYNTAXES_UNKNOWN = 3, 4  # PS3.8 Table 9-18
+# PS3.8 Table 9-18
+ACCEPTED = 0
+NO_ROLE = 1  # user rejection: of the roles the peer would take none is granted
+NO_ABSTRACT_SYNTAX = 3
+NO_TRANSFER_SYNTAX = 4
 
-_Role: TypeAlias = SCP_SCU_RoleSelectionNegotiation
-_Roles: TypeAlias = dict[UID, tuple[bool | None, bool | None]]
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the acceptor agrees to with one device.
+
+    *services* are the SOP classes there is a service for; *prefer* the transfer syntaxes to choose
+    before the device's own order; *max_pdu* (bytes) is announced; *identified* says that the user
+    the device stated was checked and accepted.
+    """
+
+    services: frozenset[str]
+    max_pdu: int
+    prefer: tuple[str, ...] = ()
+    extensions: Extensions = EVERYTHING
+    identified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An A-ASSOCIATE-AC and the contexts it accepts, by ID."""
+    """An A-ASSOCIATE-AC, and what it says: *refused* is abstract syntax and result, each pair once."""
 
     octets: bytes
     contexts: Mapping[int, Context]
+    refused: tuple[tuple[str, int], ...]
+    extensions: Extensions
 
 
-def answer(
-    proposal: Proposal, abstract_syntaxes: Collection[str], prefer: Sequence[str] | None, max_pdu: int
-) -> Answer:
-    """Return the A-ASSOCIATE-AC to *proposal*.
-
-    A context is accepted with the first transfer syntax of *prefer* that it proposes, or without
-    preference with the first it proposes that is supported.  *max_pdu* (bytes) is announced.
-    """
-    terms = (frozenset(abstract_syntaxes), prefer and tuple(prefer), max_pdu)
+def answer(proposal: Proposal, terms: Terms) -> Answer:
+    """Return the A-ASSOCIATE-AC to *proposal*."""
     if terms not in proposal.answers:
-        proposal.answers[terms] = _answer(proposal, abstract_syntaxes, prefer, max_pdu)
+        proposal.answers[terms] = _answer(proposal, terms)
     found: Answer = proposal.answers[terms]
     return found
 
 
-def _answer(
-    proposal: Proposal, abstract_syntaxes: Collection[str], prefer: Sequence[str] | None, max_pdu: int
-) -> Answer:
+def _answer(proposal: Proposal, terms: Terms) -> Answer:
     results: list[PresentationContext] = []
-    granted: dict[str, _Role] = {}
-    asked: _Roles = {
-        UID(uid): roles for uid, roles in proposal.user.roles.items() if uid in abstract_syntaxes
-    }
+    contexts: dict[int, Context] = {}
+    refused: dict[tuple[str, int], None] = {}
     for proposed in proposal.contexts:
-        syntaxes = _supported(proposed.transfer_syntaxes)
-        if proposed.abstract_syntax not in abstract_syntaxes:
-            results.append(_refused(proposed.id, _ABSTRACT_SYNTAX_UNKNOWN))
-        elif not syntaxes:
-            results.append(_refused(proposed.id, _TRANSFER_SYNTAXES_UNKNOWN))
+        result, syntax = _judge(proposed, proposal, terms)
+        results.append(_result(proposed.id, result, syntax))
+        if result == ACCEPTED:
+            contexts[proposed.id] = Context(proposed.id, proposed.abstract_syntax, syntax)
         else:
-            requested = _primitive(proposed.abstract_syntax, syntaxes)
-            requested.context_id = proposed.id
-            offered = _primitive(proposed.abstract_syntax, syntaxes if prefer is None else _supported(prefer))
-            offered.scu_role, offered.scp_role = True, False  # the peer is the SCU, never the SCP (A-04)
-            contexts, roles = negotiate_as_acceptor([requested], [offered], asked)
-            results += contexts
-            granted.update((str(role.sop_class_uid), role) for role in roles)
-    octets = _encode(proposal, results, list(granted.values()), max_pdu)
-    return Answer(octets, {context.id: context for context in _accepted(results)})
+            refused[proposed.abstract_syntax, result] = None
+    agreed = {context.abstract_syntax for context in contexts.values()}
+    information, granted = _extended(proposal, terms) if EXTENDED in agreed else (b"", NOTHING)
+    items = [
+        *_roles(proposal, agreed),
+        *_window(proposal),
+        *_extension(information),
+        *_identity(proposal, terms),
+    ]
+    return Answer(_encode(proposal, results, items, terms.max_pdu), contexts, tuple(refused), granted)
 
 
-def _supported(transfer_syntaxes: Sequence[str]) -> list[str]:
-    """Return those in `TRANSFER_SYNTAXES`, each once, in the order given."""
-    return [uid for uid in dict.fromkeys(transfer_syntaxes) if uid in TRANSFER_SYNTAXES]
+def _judge(proposed: ProposedContext, proposal: Proposal, terms: Terms) -> tuple[int, str]:
+    """Return result and transfer syntax of one context; refused, the latter means nothing."""
+    if proposed.abstract_syntax not in terms.services:
+        return NO_ABSTRACT_SYNTAX, TRANSFER_SYNTAXES[0]
+    supported = [uid for uid in proposed.transfer_syntaxes if uid in TRANSFER_SYNTAXES]
+    if not supported:
+        return NO_TRANSFER_SYNTAX, TRANSFER_SYNTAXES[0]
+    if not proposal.user.roles.get(proposed.abstract_syntax, (True, False))[0]:
+        return NO_ROLE, TRANSFER_SYNTAXES[0]
+    return ACCEPTED, next((uid for uid in terms.prefer if uid in supported), supported[0])
 
 
-def _refused(number: int, reason: int) -> PresentationContext:
-    """Return the result of a context that need not be negotiated.
-
-    It has a transfer syntax because it must have one; it means nothing (PS3.8 Table 9-18).
-    """
-    context = copy(_REFUSED)
-    context.context_id, context.result = number, reason
+def _result(number: int, result: int, transfer_syntax: str) -> PresentationContext:
+    context = copy(_prototype(transfer_syntax))
+    context.context_id, context.result = number, result
     return context
 
 
-def _primitive(abstract_syntax: str, transfer_syntaxes: Sequence[str]) -> PresentationContext:
+@lru_cache(maxsize=len(TRANSFER_SYNTAXES))
+def _prototype(transfer_syntax: str) -> PresentationContext:
     context = PresentationContext()
-    context.abstract_syntax = UID(abstract_syntax)
-    context.transfer_syntax = list(transfer_syntaxes)
+    context.transfer_syntax = [UID(transfer_syntax)]
     return context
 
 
-_REFUSED = _primitive("1.2.840.10008.1.1", TRANSFER_SYNTAXES[:1])
+def _roles(proposal: Proposal, agreed: set[str]) -> Iterator[SCP_SCU_RoleSelectionNegotiation]:
+    """Answer the roles of what was accepted (PS3.7 D.3.3.4): the peer is the SCU, never the SCP (A-04)."""
+    for sop_class in proposal.user.roles:
+        if sop_class in agreed:
+            item = SCP_SCU_RoleSelectionNegotiation()
+            item.sop_class_uid = UID(sop_class)
+            item.scu_role, item.scp_role = True, False
+            yield item
 
 
-def _accepted(results: list[PresentationContext]) -> Iterator[Context]:
-    for result in results:
-        if result.result == 0 and result.context_id is not None:
-            yield Context(result.context_id, str(result.abstract_syntax), str(result.transfer_syntax[0]))
+def _extended(proposal: Proposal, terms: Terms) -> tuple[bytes, Extensions]:
+    """Return the application information to answer, as long as the offer, and what it grants."""
+    offered = proposal.user.extended.get(EXTENDED, b"")
+    if len(offered) < _LEAST_OFFERED:
+        return b"", NOTHING
+    granted = Extensions(
+        fuzzy=terms.extensions.fuzzy and offered[2:3] == b"\1",
+        timezone=terms.extensions.timezone and offered[3:4] == b"\1",
+    )
+    return bytes((1, 1, granted.fuzzy, granted.timezone))[: len(offered)], granted
+
+
+def _extension(information: bytes) -> Iterator[SOPClassExtendedNegotiation]:
+    if information:
+        item = SOPClassExtendedNegotiation()
+        item.sop_class_uid = UID(EXTENDED)
+        item.service_class_application_information = information
+        yield item
+
+
+def _window(proposal: Proposal) -> Iterator[AsynchronousOperationsWindowNegotiation]:
+    if proposal.user.async_window:  # PS3.7 D.3.3.3: one operation at a time, each way
+        item = AsynchronousOperationsWindowNegotiation()
+        item.maximum_number_operations_invoked = item.maximum_number_operations_performed = 1
+        yield item
+
+
+def _identity(proposal: Proposal, terms: Terms) -> Iterator[UserIdentityNegotiation]:
+    stated = proposal.user.identity
+    if terms.identified and stated and stated.answer_wanted:
+        item = UserIdentityNegotiation()
+        item.server_response = b""  # PS3.7 D.3.3.7.2: of length zero for a name, with a passcode or without
+        yield item
 
 
 def _encode(
-    proposal: Proposal, results: list[PresentationContext], roles: list[_Role], max_pdu: int
+    proposal: Proposal, results: list[PresentationContext], items: Iterable[Any], max_pdu: int
 ) -> bytes:
     associate = A_ASSOCIATE()
     associate.calling_ae_title = associate.called_ae_title = "PLACEHOLDER"
@@ -139,24 +188,7 @@ def _encode(
     associate.implementation_class_uid = UID(IMPLEMENTATION_UID)
     version = ImplementationVersionNameNotification()
     version.implementation_version_name = IMPLEMENTATION_VERSION
-    associate.user_information += [version, *roles, *_extended(proposal), *_window(proposal)]
+    associate.user_information += [version, *items]
     octets = A_ASSOCIATE_AC(associate).encode()
     # PS3.8 Table 9-17: titles and reserved octets go back as they came.
     return octets[:CALLED] + proposal.octets[CALLED:ITEMS] + octets[ITEMS:]
-
-
-def _extended(proposal: Proposal) -> Iterator[SOPClassExtendedNegotiation]:
-    for sop_class, offered in proposal.user.extended.items():
-        information = EXTENDED_NEGOTIATION.get(sop_class)
-        if information and len(offered) >= len(information):
-            item = SOPClassExtendedNegotiation()
-            item.sop_class_uid = UID(sop_class)
-            item.service_class_application_information = information
-            yield item
-
-
-def _window(proposal: Proposal) -> Iterator[AsynchronousOperationsWindowNegotiation]:
-    if proposal.user.async_window:  # PS3.7 D.3.3.3: one operation at a time, each way
-        item = AsynchronousOperationsWindowNegotiation()
-        item.maximum_number_operations_invoked = item.maximum_number_operations_performed = 1
-        yield item

@@ -8,6 +8,9 @@ operation (PS3.7 D.3.3.3); a peer that sends ahead fills a short line, and then 
 not to read on.  C-CANCEL is no request: it marks the operation it names, which looks at the mark
 between responses (A-60), and it is never answered itself (A-61).
 
+When the association ends, a query is dropped (A-63).  What a device reports (DIMSE-N) is worked off
+all the same, unanswered: one that sends its performed step and hangs up has done the exam.
+
 Silence is the one thing a device cannot show its user.  So a request without Message ID is answered
 as number 1 (F52), an operation nobody offers as 0x0211 (B-16), and an exception, or a service that
 forgot its final response, with a failure status.
@@ -18,11 +21,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from mwl import logs
 from mwl.dicom import status
 from mwl.dicom.dimse import Fragmenter, Message, encode_command
+from mwl.dicom.limits import Limit, struck
 from mwl.dicom.pdu import KIBIBYTE, Malformed
 from mwl.dicom.service import (
     AFFECTED_SOP_CLASS_UID,
@@ -88,6 +93,11 @@ class Operation:
         self._channel = channel
         self._fragmenter = Fragmenter(message.context.id, max_pdu)
         self._burst = 0  # octets sent without a turn for the rest of the loop
+
+    @property
+    def reports(self) -> bool:
+        """Whether the peer tells something, which counts even if it does not wait for the answer."""
+        return self.message.command.field >= _FIRST_NORMALIZED
 
     def request(self, association: AssociationFacts) -> Request:
         """Return what the service is to handle."""
@@ -180,11 +190,18 @@ class Operations:
                 self._task = self._channel.spawn(self._work())
 
     def end(self) -> None:
-        """Stop everything: the association is over (A-63)."""
+        """Stop: the association is over (A-63); only what the peer reported is done still."""
         self._ended = True
+        reports = [operation for operation in self._line if operation.reports]
         self._line.clear()
-        if self._task is not None:
+        if self._task is None:
+            return
+        if self._current is None or self._current.reports:
+            self._line += reports
+        else:
             self._task.cancel()
+            if reports:
+                self._channel.spawn(self._finish(reports))
 
     def _cancel(self, message_id: int | None) -> None:
         for operation in (self._current, *self._line):
@@ -196,18 +213,26 @@ class Operations:
         try:
             while self._line:
                 self._current = self._line.pop(0)
-                await self._perform(self._current)
+                with suppress(AssociationEnded):
+                    await self._perform(self._current)
                 self.count += 1
                 self._current = None
                 self._channel.progressed()
-        except AssociationEnded:
-            pass
         finally:
             self._task = self._current = None
+
+    async def _finish(self, line: list[Operation]) -> None:
+        logs.bind(association=self._channel.number)
+        for operation in line:
+            with suppress(AssociationEnded):
+                await self._perform(operation)
 
     async def _perform(self, operation: Operation) -> None:
         message = operation.message
         service = self._services[message.context.abstract_syntax]
+        if message.oversize:
+            self._log(logging.WARNING, "data set longer than taken",
+                      operation=f"{message.command.field:04X}", **struck(Limit.DATA_SET))  # fmt: skip
         if refusal := _refusal(message, service):
             await operation.send(refusal.status, fields=refusal.fields)
             return
@@ -236,9 +261,10 @@ class Operations:
             failure = status.of(error, kind)
             await operation.send(failure.status, fields=failure.fields)
 
-    def _log(self, level: int, name: str, **fields: object) -> None:
-        logs.event(logger, level, name, association=self._channel.number,
-                   calling_ae=self._association.calling_ae, **fields)  # fmt: skip
+    def _log(self, level: int, name: str, /, **fields: object) -> None:
+        # Fields of an error are named by whoever raised it.
+        known = {"association": self._channel.number, "calling_ae": self._association.calling_ae}
+        logs.event(logger, level, name, **{**fields, **known})
 
 
 def _sop_class(message: Message) -> str:

@@ -57,6 +57,10 @@ class Malformed(ProtocolViolation):
     """Octets that PS3.8 or PS3.7 does not allow; the association cannot go on."""
 
 
+class TooLong(Malformed):
+    """A command set beyond its limit."""
+
+
 class PDV(NamedTuple):
     """One presentation data value as it arrived."""
 

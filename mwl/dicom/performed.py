@@ -3,46 +3,85 @@
 What may be asked is decided by `performed_rules`; what the state of the stored instance allows is
 decided by the store, in the transaction that changes it.  0x0000 goes out after the commit, which
 holds the performed step, the scheduled steps it moved and the status the RIS must get (B-18).
+
+An instance that is unknown or final answers so whatever is wrong with the request besides (B-03,
+B-05).  What a device's profile tolerates is done, and said in the log.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from mwl import metrics
 from mwl.dicom import status
 from mwl.dicom.devices import Devices
 from mwl.dicom.encoding import Undecodable, decode_dataset, encode_dataset
-from mwl.dicom.performed_rules import Objection, object_to_create, object_to_set, settable
-from mwl.dicom.service import Reply, Request
+from mwl.dicom.performed_rules import (
+    CHARACTER_SET,
+    NO_MODIFICATIONS,
+    Objection,
+    object_to_create,
+    object_to_set,
+    settable,
+)
+from mwl.dicom.service import (
+    AFFECTED_SOP_INSTANCE_UID,
+    ATTRIBUTE_IDENTIFIER_LIST,
+    ERROR_COMMENT,
+    ERROR_ID,
+    N_CREATE_RQ,
+    N_SET_RQ,
+    Reply,
+    Request,
+)
 from mwl.dicom.uids import is_uid, new_uid
-from mwl.errors import Refusal, Refused
+from mwl.errors import MwlError, Refusal, Refused
+from mwl.lifecycle import PerformedState
 from mwl.logs import event
 from mwl.mapping.charset import UTF8
+from mwl.mapping.operations.session import PerformedTolerance
 from mwl.model import Document
 from mwl.store import Store, Transaction, performed
 
 logger = logging.getLogger(__name__)
 
 PERFORMED_STEP = "1.2.840.10008.3.1.2.3.3"
-_N_SET, _N_CREATE = 0x0120, 0x0140
-_AFFECTED_CLASS, _AFFECTED_INSTANCE = 0x00000002, 0x00001000
-_ERROR_COMMENT, _ERROR_ID, _ATTRIBUTE_LIST = 0x00000902, 0x00000903, 0x00001005
-_NO_LONGER_UPDATABLE = 0xA710  # an Error ID, never a status (B-03)
+_COMMENT = 64  # characters of an Error Comment (LO, PS3.7 Annex E)
+_MOST_LISTED = 50  # attributes of one objection; the table has some sixty
+_TAGS_LISTED = frozenset({status.NO_SUCH_ATTRIBUTE, status.MISSING_ATTRIBUTE})
 
+_NO_LONGER = "Performed Procedure Step Object may no longer be updated"  # in these words: Table F.7.2-2
 _REFUSED = {
     Refusal.DUPLICATE: (status.DUPLICATE_SOP_INSTANCE, "the performed step exists already"),
     Refusal.UNKNOWN: (status.NO_SUCH_SOP_INSTANCE, "no such performed step"),
-    # PS3.4 Table F.7.2-2 gives this wording.
-    Refusal.FINAL: (status.PROCESSING_FAILURE, "Performed Procedure Step Object may no longer be updated"),
+    Refusal.FINAL: (status.PROCESSING_FAILURE, _NO_LONGER),
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One response."""
+
+    status: int
+    fields: dict[int, object] = field(default_factory=dict)
+    data: bytes | None = None
+
+
+class _Objected(MwlError):
+    """A rule is broken that this device's profile does not tolerate."""
+
+    def __init__(self, objection: Objection) -> None:
+        super().__init__(objection.comment)
+        self.objection = objection
+
+
 class PerformedService:
-    """Answers N-CREATE and N-SET of every device."""
+    """Answers N-CREATE and N-SET for every device."""
 
     sop_classes = (PERFORMED_STEP,)
-    operations = frozenset({_N_CREATE, _N_SET})
+    operations = frozenset({N_CREATE_RQ, N_SET_RQ})
 
     def __init__(self, store: Store, devices: Devices, told: frozenset[str]) -> None:
         """*told* names the systems that want to hear about their steps."""
@@ -52,85 +91,127 @@ class PerformedService:
 
     async def handle(self, request: Request, reply: Reply) -> None:
         """Answer one request; every outcome is a status."""
-        operation = self._create if request.command.field == _N_CREATE else self._set
-        name = "N-CREATE" if request.command.field == _N_CREATE else "N-SET"
+        tolerance = self._devices.of(request.association).profile.mpps.accept
         try:
-            code = await operation(request, reply)
-        except Undecodable as error:
-            code = status.PROCESSING_FAILURE
-            await reply.send(code, fields={_ERROR_COMMENT: str(error)[:64]})
-        metrics.performed_total.labels(name, f"{code:04X}").inc()
-        event(logger, logging.INFO, "performed step request answered", operation=name,
-              device=request.association.calling_ae, status=f"{code:04X}")  # fmt: skip
+            answer = await self._answer(request, tolerance)
+        except Exception as error:
+            _account(request, status.of(error, request.command.field).status)
+            raise
+        _account(request, answer.status)
+        await reply.send(answer.status, fields=answer.fields, data=answer.data)
 
-    async def _create(self, request: Request, reply: Reply) -> int:
-        document = self._document(request)
-        uid = request.command.affected_sop_instance_uid or new_uid()  # B-06: assigned when absent
+    async def _answer(self, request: Request, tolerance: PerformedTolerance) -> _Answer:
+        creates = request.command.field == N_CREATE_RQ
+        uid = _uid(request) or (new_uid() if creates else "")  # B-06: assigned when absent
         if not is_uid(uid):
-            return await self._refuse(reply, uid, status.INVALID_SOP_INSTANCE, "the UID is malformed")
-        if objection := object_to_create(document, strict=self._strict(request)):
-            return await self._object(request, reply, uid, document, objection)
-        calling = request.association.calling_ae
+            return _refusal(uid, status.INVALID_SOP_INSTANCE, "the SOP Instance UID is malformed")
+        try:
+            document = _document(request)
+            done = await (self._create if creates else self._set)(request, uid, document, tolerance)
+        except Undecodable as error:
+            return _refusal(uid, status.PROCESSING_FAILURE, str(error))
+        except _Objected as refused:
+            return _objected(request, uid, refused.objection)
+        except Refused as refused:
+            if not await self._forgives(refused.reason, request, uid, document, tolerance):
+                return _refusal(uid, *_REFUSED[refused.reason])
+            done = (_REFUSED[refused.reason][1],)
+        for finding in done:
+            event(logger, logging.WARNING, "performed step reported", device=request.association.calling_ae,
+                  performed=uid, finding=finding)  # fmt: skip
+        return _Answer(status.SUCCESS, {AFFECTED_SOP_INSTANCE_UID: uid})
+
+    async def _create(
+        self, request: Request, uid: str, document: Document, tolerance: PerformedTolerance
+    ) -> tuple[str, ...]:
+        """Store a performed step; return what is to be reported of it."""
+        calling, tolerated = request.association.calling_ae, _judged(object_to_create(document), tolerance)
 
         def work(tx: Transaction) -> performed.Outcome:
             return performed.create(tx, uid, document, calling_ae=calling, told=self._told)
 
-        return await self._change(request, reply, uid, work)
+        return tolerated + (await self._store.write(work)).findings
 
-    async def _set(self, request: Request, reply: Reply) -> int:
-        document = self._document(request)
-        uid = request.command.requested_sop_instance_uid or ""
-        strict, calling = self._strict(request), request.association.calling_ae
-        stored = await self._store.read(lambda tx: performed.get(tx, uid)) if strict else None
-        if objection := object_to_set(document, stored.document if stored else None, strict=strict):
-            return await self._object(request, reply, uid, document, objection)
+    async def _set(
+        self, request: Request, uid: str, document: Document, tolerance: PerformedTolerance
+    ) -> tuple[str, ...]:
+        """Change a performed step; return what is to be reported of it."""
+        calling = request.association.calling_ae
 
-        def work(tx: Transaction) -> performed.Outcome:
-            return performed.update(tx, uid, settable(document), calling_ae=calling, told=self._told)
+        def work(tx: Transaction) -> tuple[str, ...]:
+            stored = performed.get(tx, uid)
+            # Before anything the request holds is judged.
+            if stored is None:
+                raise Refused(Refusal.UNKNOWN, "no such performed step")
+            if stored.state is not PerformedState.IN_PROGRESS:
+                raise Refused(Refusal.FINAL, "the performed step may no longer be updated")
+            found = NO_MODIFICATIONS if request.data is None else object_to_set(document, stored.document)
+            tolerated = _judged(found, tolerance)
+            change = settable(document)
+            return tolerated + performed.update(tx, uid, change, calling_ae=calling, told=self._told).findings
 
-        return await self._change(request, reply, uid, work)
+        return await self._store.write(work)
 
-    async def _change(self, request: Request, reply: Reply, uid: str, work: performed.Work) -> int:
-        try:
-            outcome = await self._store.write(work)
-        except Refused as refused:
-            code, comment = _REFUSED[refused.reason]
-            return await self._refuse(reply, uid, code, comment)
-        for finding in outcome.findings:
-            event(logger, logging.WARNING, "performed step reported", device=request.association.calling_ae,
-                  performed=uid, finding=finding)  # fmt: skip
-        await reply.send(status.SUCCESS, fields=_instance(uid))
-        return status.SUCCESS
-
-    async def _refuse(self, reply: Reply, uid: str, code: int, comment: str) -> int:
-        fields = {**_instance(uid), _ERROR_COMMENT: comment[:64]}
-        if code == status.PROCESSING_FAILURE:
-            fields[_ERROR_ID] = _NO_LONGER_UPDATABLE
-        await reply.send(code, fields=fields)
-        return code
-
-    async def _object(
-        self, request: Request, reply: Reply, uid: str, document: Document, objection: Objection
-    ) -> int:
-        """Send the status with its list: a data set for 0106 and 0121, tags for 0105 and 0120 (B-14)."""
-        fields: dict[int, object] = {**_instance(uid), _ERROR_COMMENT: objection.comment}
-        data = None
-        if objection.status in (status.NO_SUCH_ATTRIBUTE, status.MISSING_ATTRIBUTE):
-            fields[_ATTRIBUTE_LIST] = [int(tag, 16) for tag in objection.tags]
-        else:
-            offending = {tag: document[tag] for tag in objection.tags if tag in document}
-            data = encode_dataset(offending, request.context.transfer_syntax, UTF8) or None
-        await reply.send(objection.status, fields=fields, data=data)
-        return objection.status
-
-    def _strict(self, request: Request) -> bool:
-        return bool(self._devices.of(request.association).profile.mpps.strict)
-
-    def _document(self, request: Request) -> Document:
-        if request.data is None:
-            return {}
-        return decode_dataset(request.data, request.context.transfer_syntax)
+    async def _forgives(
+        self, reason: Refusal, request: Request, uid: str, document: Document, tolerance: PerformedTolerance
+    ) -> bool:
+        """Tell whether a change that the store refused is answered as if it were made (M03, M04)."""
+        if reason is Refusal.FINAL:
+            return tolerance.nset_after_final == "ack"
+        if reason is not Refusal.DUPLICATE or tolerance.repeat != "idempotent":
+            return False
+        stored = await self._store.read(lambda tx: performed.get(tx, uid))
+        same = (document, request.association.calling_ae)
+        return stored is not None and (stored.document, stored.calling_ae) == same
 
 
-def _instance(uid: str) -> dict[int, object]:
-    return {_AFFECTED_CLASS: PERFORMED_STEP, _AFFECTED_INSTANCE: uid}
+def _uid(request: Request) -> str | None:
+    command = request.command
+    if command.field == N_CREATE_RQ:
+        return command.affected_sop_instance_uid
+    return command.requested_sop_instance_uid
+
+
+def _document(request: Request) -> Document:
+    """Return the data set; what is stored is Unicode, whatever each request was written in (B-11)."""
+    if request.data is None:
+        return {}
+    document = decode_dataset(request.data, request.context.transfer_syntax)
+    document.pop(CHARACTER_SET, None)
+    return document
+
+
+def _judged(found: Objection | None, tolerance: PerformedTolerance) -> tuple[str, ...]:
+    """Return the objection as something to report, where it is tolerated; raise it where it is not."""
+    if found is None:
+        return ()
+    if tolerance.strict or not found.tolerable:
+        raise _Objected(found)
+    return (f"{found.comment}: {', '.join(found.tags[:_MOST_LISTED])}",)
+
+
+def _refusal(uid: str, code: int, comment: str) -> _Answer:
+    fields: dict[int, object] = {AFFECTED_SOP_INSTANCE_UID: uid, ERROR_COMMENT: comment[:_COMMENT]}
+    if comment == _NO_LONGER:
+        fields[ERROR_ID] = status.NO_LONGER_UPDATABLE  # an Error ID, never a status (B-03)
+    return _Answer(code, fields)
+
+
+def _objected(request: Request, uid: str, objection: Objection) -> _Answer:
+    """Return the status with its list: a data set for 0106 and 0121, tags for 0105 and 0120 (B-14)."""
+    fields = _refusal(uid, objection.status, objection.comment).fields
+    if objection.status in _TAGS_LISTED:
+        fields[ATTRIBUTE_IDENTIFIER_LIST] = [int(tag, 16) for tag in objection.tags[:_MOST_LISTED]]
+    data = None
+    if objection.offending:
+        # What was sent may be no value at all; then the comment has to do.
+        with suppress(ValueError):
+            data = encode_dataset(objection.offending, request.context.transfer_syntax, UTF8)
+    return _Answer(objection.status, fields, data)
+
+
+def _account(request: Request, code: int) -> None:
+    name = "N-CREATE" if request.command.field == N_CREATE_RQ else "N-SET"
+    metrics.performed_total.labels(name, f"{code:04X}").inc()
+    event(logger, logging.INFO, "performed step request answered", operation=name,
+          device=request.association.calling_ae, status=f"{code:04X}")  # fmt: skip

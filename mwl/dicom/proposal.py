@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from struct import Struct
 from typing import Any
 
@@ -31,9 +30,11 @@ _APPLICATION, _CONTEXT, _USER = 0x10, 0x20, 0x50
 _ABSTRACT, _TRANSFER = 0x30, 0x40
 _MAX_LENGTH, _IMPLEMENTATION_UID, _WINDOW, _ROLE = 0x51, 0x52, 0x53, 0x54
 _IMPLEMENTATION_VERSION, _EXTENDED, _IDENTITY = 0x55, 0x56, 0x58
+_NAME_AND_PASSCODE = 2  # type of a user identity
 _UID_LENGTH, _VERSION_LENGTH = 64, 16
 _USUAL_MAX_PDU = 16384  # bytes, where the mandatory sub-item is missing: DCMTK's default
 _REMEMBERED_LENGTH = 4096  # bytes: some 20 contexts
+_MOST_REMEMBERED = 256  # requests: as many devices as a large site has
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class UserInformation:
 class Proposal:
     """An A-ASSOCIATE-RQ, read."""
 
-    octets: bytes
+    octets: bytes = field(repr=False)  # may hold a passcode
     application_context: str
     calling_ae: str
     called_ae: str
@@ -71,7 +72,6 @@ class Proposal:
             implementation_version=self.user.implementation_version,
             max_pdu=self.user.max_pdu,
             contexts=self.contexts,
-            user_identity=self.user.identity,
         )
 
     def objection(self) -> Rejection | None:
@@ -83,15 +83,23 @@ class Proposal:
         return None if _is_ae_title(self.calling_ae) else CALLING_AE_NOT_RECOGNISED
 
 
+_remembered: dict[bytes, Proposal] = {}
+
+
 def read(octets: bytes) -> Proposal:
     """Return what the A-ASSOCIATE-RQ *octets* proposes; raise `Malformed`.
 
     A device sends the same request every time, and to read and answer it is half of what a short
-    association costs; so it is remembered, unless it is long or may hold a passcode.
+    association costs; so it is remembered, unless it is long or states a user: it may hold a passcode.
     """
-    if len(octets) <= _REMEMBERED_LENGTH and bytes((_IDENTITY, 0)) not in octets:
-        return _remembered(octets)
-    return _read(octets)
+    proposal = _remembered.get(octets)
+    if proposal is None:
+        proposal = _read(octets)
+        if len(octets) <= _REMEMBERED_LENGTH and proposal.user.identity is None:
+            if len(_remembered) >= _MOST_REMEMBERED:
+                del _remembered[next(iter(_remembered))]
+            _remembered[octets] = proposal
+    return proposal
 
 
 def _read(octets: bytes) -> Proposal:
@@ -111,9 +119,6 @@ def _read(octets: bytes) -> Proposal:
         raise Malformed("the A-ASSOCIATE-RQ has no presentation context, or no user information")
     calling, called = _title(octets[CALLING:TITLES_END]), _title(octets[CALLED:CALLING])
     return Proposal(octets, application_context, calling, called, tuple(contexts.values()), user)
-
-
-_remembered = lru_cache(maxsize=256)(_read)  # as many devices as a large site has
 
 
 def _context(body: bytes) -> ProposedContext:
@@ -165,8 +170,10 @@ def _version(octets: bytes) -> str:
 
 def _identity(octets: bytes) -> UserIdentity:
     primary, rest = _counted(octets[2:])
-    secondary, _ = _counted(rest)
-    return UserIdentity(octets[0], primary, secondary)
+    kind, wanted = octets[:2]
+    # Where there can be no passcode some leave its length out.
+    secondary, _ = _counted(rest) if rest or kind == _NAME_AND_PASSCODE else (b"", b"")
+    return UserIdentity(kind, primary, secondary, answer_wanted=wanted == 1)
 
 
 def _counted(octets: bytes) -> tuple[bytes, bytes]:

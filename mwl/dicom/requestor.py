@@ -6,23 +6,24 @@ pynetdicom does the work.  It is blocking and threaded, so callers on the event 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dsutils import decode, encode
-from pynetdicom.events import EVT_PDU_RECV, Event
-from pynetdicom.pdu import A_ASSOCIATE_RJ
+from pynetdicom.events import EVT_CONN_OPEN, EVT_PDU_RECV, Event
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     ModalityPerformedProcedureStep,
     ModalityWorklistInformationFind,
     Verification,
 )
+from pynetdicom.status import STATUS_SUCCESS, STATUS_WARNING, code_to_category
 
 from mwl.dicom.encoding import decode_dataset, encode_dataset
 from mwl.errors import MwlError, Unavailable
@@ -33,8 +34,6 @@ IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 _PENDING = frozenset({0xFF00, 0xFF01})
 _ASCII = parse_terms("ISO_IR 6")
-
-logger = logging.getLogger(__name__)
 
 
 class Failed(MwlError):
@@ -57,24 +56,54 @@ class Peer:
     transfer_syntaxes: Sequence[str] = (EXPLICIT_LE, IMPLICIT_LE)
 
 
+@dataclass(slots=True)
+class _Seen:
+    """How far the negotiation came; pynetdicom forgets it when the connection is closed."""
+
+    connected: bool = False
+    accepted: bool = False
+    rejections: list[A_ASSOCIATE_RJ] = field(default_factory=list)
+
+    def connection(self, _: Event) -> None:
+        self.connected = True
+
+    def pdu(self, received: Event) -> None:
+        if isinstance(received.pdu, A_ASSOCIATE_RJ):
+            self.rejections.append(received.pdu)
+        elif isinstance(received.pdu, A_ASSOCIATE_AC):
+            self.accepted = True
+
+
 @contextmanager
 def associated(peer: Peer, *sop_classes: str) -> Iterator[Association]:
-    """Associate with *peer* for the given SOP classes; release at the end, abort on an error."""
+    """Associate with *peer* for the given SOP classes; release at the end, abort on an error.
+
+    Raises `Unavailable`, with the reason.
+    """
     entity = AE(ae_title=peer.calling_ae)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = peer.timeout
     entity.connection_timeout = peer.timeout
     for sop_class in sop_classes:
         entity.add_requested_context(sop_class, list(peer.transfer_syntaxes))
-    rejections: list[A_ASSOCIATE_RJ] = []
-    association = entity.associate(
-        peer.host, peer.port, ae_title=peer.called_ae, evt_handlers=[(EVT_PDU_RECV, _note, [rejections])]
-    )
+    seen = _Seen()
+    handlers: list[Any] = [(EVT_CONN_OPEN, seen.connection), (EVT_PDU_RECV, seen.pdu)]
+    try:
+        association = entity.associate(peer.host, peer.port, ae_title=peer.called_ae, evt_handlers=handlers)
+    except OSError as error:  # of the resolver
+        raise Unavailable(f"{_at(peer)} cannot be reached: {error.strerror}") from None
     if not association.is_established:
-        raise Unavailable(_why(association, peer, rejections))
+        raise Unavailable(_why(peer, seen))
     try:
         yield association
-    except BaseException:
+    except Failed:
+        association.release()
+        raise
+    except BaseException as error:
+        established = association.is_established
         association.abort()
+        # pynetdicom's word for an association that the peer ended before the request.
+        if isinstance(error, RuntimeError) and not established:
+            raise Unavailable(f"{_at(peer)} ended the association") from None
         raise
     association.release()
 
@@ -91,7 +120,7 @@ def find(peer: Peer, keys: Document) -> list[Document]:
         found: list[Document] = []
         status = Dataset()
         for status, identifier in association.send_c_find(_data_set(keys), ModalityWorklistInformationFind):
-            if status.get("Status") in _PENDING and identifier is not None:
+            if status.get("Status") in _PENDING:
                 found.append(_document(identifier))
         _expect("C-FIND", status)
         return found
@@ -114,23 +143,23 @@ def set_performed(peer: Peer, uid: str, modifications: Document) -> None:
 def _expect(operation: str, status: Dataset) -> None:
     if "Status" not in status:
         raise Unavailable(f"{operation} was not answered")
-    if status.Status != 0x0000:
+    # A warning says that it was done, and what was left out of it (PS3.7 Annex C).
+    if code_to_category(int(status.Status)) not in (STATUS_SUCCESS, STATUS_WARNING):
         raise Failed(operation, int(status.Status), str(status.get("ErrorComment", "")))
 
 
-def _note(received: Event, rejections: list[A_ASSOCIATE_RJ]) -> None:
-    """Keep a rejection: pynetdicom forgets one whose connection is closed before it looks."""
-    if isinstance(received.pdu, A_ASSOCIATE_RJ):
-        rejections.append(received.pdu)
+def _at(peer: Peer) -> str:
+    return f"{peer.called_ae} at {peer.host}:{peer.port}"
 
 
-def _why(association: Association, peer: Peer, rejections: Sequence[A_ASSOCIATE_RJ]) -> str:
-    where = f"{peer.called_ae} at {peer.host}:{peer.port}"
-    if rejections:
-        return f"{where} rejected the association of {peer.calling_ae}: {rejections[0].reason_str}"
-    if association.is_aborted:
-        return f"{where} cannot be reached, or aborted the association"
-    return f"{where} accepted no presentation context"
+def _why(peer: Peer, seen: _Seen) -> str:
+    if seen.rejections:
+        return f"{_at(peer)} rejected the association of {peer.calling_ae}: {seen.rejections[0].reason_str}"
+    if seen.accepted:
+        return f"{_at(peer)} accepted no presentation context"
+    if seen.connected:
+        return f"{_at(peer)} did not answer the request for an association"
+    return f"{_at(peer)} cannot be reached"
 
 
 # pynetdicom takes and gives pydicom data sets; bytes in between keep one definition of a Document.
@@ -139,9 +168,9 @@ def _data_set(document: Document) -> Dataset:
     return decode(BytesIO(raw), is_implicit_vr=True, is_little_endian=True)
 
 
-def _document(data_set: Dataset) -> Document:
-    raw = encode(data_set, is_implicit_vr=True, is_little_endian=True)
-    if raw is None:
+def _document(data_set: Dataset | None) -> Document:
+    raw = None if data_set is None else encode(data_set, is_implicit_vr=True, is_little_endian=True)
+    if raw is None:  # pynetdicom's word for what it cannot decode, or encode
         raise MwlError("the answer cannot be read")
     return decode_dataset(raw, IMPLICIT_LE)
 

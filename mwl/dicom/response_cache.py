@@ -1,9 +1,10 @@
 """Encoded responses, kept until they are wrong or there is no room.
 
 An entry is keyed by everything it was made from: the step and the revision of each of its levels,
-the profile's digest and who asks, the transfer syntax, the character set asked for, the attributes
-requested and the day.  An update changes a revision, so an old entry is never found again; nothing
-has to be invalidated, on this broker or on another that shares the database.
+the profile's digest and what it reads of the association and the day, the transfer syntax, the
+character set asked for and the attributes requested.  An update changes a revision, so an old entry
+is never found again; nothing has to be invalidated, on this broker or on another that shares the
+database.
 """
 
 from __future__ import annotations
@@ -18,14 +19,20 @@ _OVERHEAD = 400  # bytes of key and bookkeeping an entry costs beside its data, 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One response's data set, or the reason why the step is not sent to this device."""
+    """One response's data set; without one the step is not sent to this device.
 
-    data: bytes
+    *withheld* is why, where somebody has to know: a profile's filter leaves steps out on purpose.
+    """
+
+    data: bytes = b""
     withheld: str = ""
 
 
 class ResponseCache:
-    """Least recently used entries leave first once *capacity* (bytes) is reached."""
+    """Least recently used entries leave first once *capacity* (bytes) is reached.
+
+    Keys are of bounded size: what a peer chooses in them is hashed before.
+    """
 
     def __init__(self, capacity: int = 64 * MEBIBYTE) -> None:
         self._capacity = capacity

@@ -47,6 +47,10 @@ class AssociationEnded(MwlError):
     """The association is over: released, aborted or lost; nobody is there to be answered."""
 
 
+class NotAuthorized(MwlError):
+    """The peer may not ask this: its AE title is not, or no longer, a configured device's (DIMSE 0124)."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProposedContext:
     """A presentation context as the peer proposed it."""
@@ -72,14 +76,29 @@ class UserIdentity:
     type: int
     primary: bytes = field(default=b"", repr=False)
     secondary: bytes = field(default=b"", repr=False)
+    answer_wanted: bool = False  # the peer asks for a positive response
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """What of the worklist's extended negotiation is granted (A-05); a device gets what it asks for of it."""
+
+    fuzzy: bool = True  # fuzzy semantic matching of person names
+    timezone: bool = True  # timezone query adjustment
+
+
+EVERYTHING = Extensions()
+NOTHING = Extensions(fuzzy=False, timezone=False)
 
 
 @dataclass(frozen=True, slots=True)
 class AssociationFacts:
-    """What the peer said of itself when it asked for the association.
+    """What the peer said of itself when it asked for the association, and what was agreed.
 
     AE titles are without padding (E-05); *address* is the peer's IP address; *max_pdu* is what
-    the peer takes, 0 without limit; *contexts* are those proposed, accepted or not.
+    the peer takes, 0 without limit; *contexts* are those proposed, accepted or not.  Until the
+    association is accepted the last three keep their defaults: *user* is whom the peer proved to act
+    for (E-06); *fuzzy* and *timezone* were asked for, and granted (A-05).
     """
 
     calling_ae: str
@@ -89,7 +108,9 @@ class AssociationFacts:
     implementation_version: str = ""
     max_pdu: int = 0
     contexts: tuple[ProposedContext, ...] = ()
-    user_identity: UserIdentity | None = None
+    user: str = ""
+    fuzzy: bool = False
+    timezone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

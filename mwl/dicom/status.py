@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mwl.dicom.service import C_FIND_RQ, ERROR_COMMENT, ERROR_ID, Value
+from mwl.dicom.service import C_FIND_RQ, ERROR_COMMENT, ERROR_ID, NotAuthorized, Value
 from mwl.errors import MwlError, ProtocolViolation, Refusal, Refused, Unavailable
 
 SUCCESS = 0x0000
@@ -71,6 +71,8 @@ def of(error: BaseException, operation: int) -> Failure:
     match error:
         case Unavailable():
             return _failure(UNABLE_STORE if find else PROCESSING_FAILURE, "temporarily unavailable")
+        case NotAuthorized():
+            return _failure(NOT_AUTHORIZED, "not a configured device")
         case ProtocolViolation():
             return _failure(UNABLE_TO_DECODE if find else PROCESSING_FAILURE, "data set not understood")
         case Refused(reason=Refusal.DUPLICATE):

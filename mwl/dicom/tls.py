@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, cast
 
 from mwl import logs
+from mwl.dicom.limits import Limit, struck
 
 logger = logging.getLogger(__name__)
 
@@ -86,9 +87,11 @@ class Handshake(asyncio.Protocol):
             )
         except OSError as error:  # of which ssl's errors and the time limit's are kinds
             reason = getattr(error, "reason", None) or type(error).__name__
+            late = isinstance(error, ConnectionAbortedError)  # asyncio's word for its time limit
             logs.event(
-                logger, logging.WARNING, "TLS handshake failed", address=peer and peer[0], reason=reason
-            )
+                logger, logging.WARNING, "TLS handshake failed",
+                address=peer and peer[0], reason=reason, **(struck(Limit.HANDSHAKE) if late else {}),
+            )  # fmt: skip
             return
         finally:
             self._gatekeeper.closed(self)

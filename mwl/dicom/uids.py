@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 
-_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", re.ASCII)
 
 
 def is_uid(text: str) -> bool:

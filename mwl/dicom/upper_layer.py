@@ -31,6 +31,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from mwl.dicom import pdu
+from mwl.dicom.limits import Limit
 from mwl.dicom.pdu import KIBIBYTE, AbortReason, PduType
 from mwl.dicom.service import AssociationEnded, Rejection
 
@@ -184,10 +185,11 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The association is over for the local user; *detail* says more for the log."""
+    """The association is over for the local user; *detail* and *limit*, if one struck, are for the log."""
 
     how: Ending
     detail: str = ""
+    limit: Limit | None = None
 
 
 Output: TypeAlias = Send | Artim | Close | Requested | Received | ReleaseRequested | Ended
@@ -224,11 +226,15 @@ _VERSION_NOT_SUPPORTED = Rejection(1, 2, 2)
 class UpperLayer:
     """One association seen from its acceptor."""
 
-    __slots__ = ("_buffer", "_deaf", "_limits", "state")
+    __slots__ = ("_buffer", "_deaf", "_lengths", "state")
 
     def __init__(self, limits: PduLimits) -> None:
         self.state = State.IDLE
-        self._limits = limits
+        self._lengths: dict[int, tuple[int, int]] = {
+            PduType.DATA: (0, limits.data),
+            PduType.ASSOCIATE_RQ: (_SMALLEST_REQUEST, limits.request),
+            PduType.ASSOCIATE_AC: (0, limits.request),
+        }
         self._buffer = bytearray()
         self._deaf = False
 
@@ -249,8 +255,8 @@ class UpperLayer:
             kind, length = pdu.HEADER.unpack_from(buffer)
             if fault := self._fault(kind, length):
                 self._deaf = True
-                detail = f"PDU of type {kind:02X}H and length {length}"
-                yield from self._on(Event.INVALID_PDU_RECEIVED, reason=fault, detail=detail)
+                (reason, limit), detail = fault, f"PDU of type {kind:02X}H and length {length}"
+                yield from self._on(Event.INVALID_PDU_RECEIVED, reason=reason, detail=detail, limit=limit)
             elif len(buffer) < (end := pdu.HEADER.size + length):
                 return
             else:
@@ -260,19 +266,14 @@ class UpperLayer:
         if self._deaf:
             buffer.clear()
 
-    def _fault(self, kind: int, length: int) -> AbortReason | None:
-        """Judge a PDU by its header."""
-        if kind == PduType.DATA:
-            right = length <= self._limits.data
-        elif kind == PduType.ASSOCIATE_RQ:
-            right = _SMALLEST_REQUEST <= length <= self._limits.request
-        elif kind == PduType.ASSOCIATE_AC:
-            right = length <= self._limits.request
-        elif kind in _EVENTS:
-            right = length == _FIXED
-        else:
-            return AbortReason.UNRECOGNISED_PDU
-        return None if right else AbortReason.INVALID_PARAMETER_VALUE
+    def _fault(self, kind: int, length: int) -> tuple[AbortReason, Limit | None] | None:
+        """Judge a PDU by its header; return why it may not be, and which limit struck."""
+        if kind not in _EVENTS:
+            return AbortReason.UNRECOGNISED_PDU, None
+        shortest, longest = self._lengths.get(kind, (_FIXED, _FIXED))
+        if shortest <= length <= longest:
+            return None
+        return AbortReason.INVALID_PARAMETER_VALUE, Limit.PDU if length > longest > _FIXED else None
 
     def _take(self, kind: PduType, octets: bytes) -> Outputs:
         event = _EVENTS[kind]
@@ -297,14 +298,15 @@ class UpperLayer:
         """Agree to the peer's release (Evt14)."""
         return self._on(Event.RELEASE)
 
-    def abort(self, detail: str) -> Outputs:
+    def abort(self, detail: str, limit: Limit | None = None) -> Outputs:
         """End the association for a reason of our own (Evt15)."""
-        return self._on(Event.ABORT, detail=detail)
+        return self._on(Event.ABORT, detail=detail, limit=limit)
 
-    def violation(self, detail: str) -> Outputs:
+    def violation(self, detail: str, limit: Limit | None = None) -> Outputs:
         """End the association because a PDU, well framed, holds what it may not (Evt19)."""
         self._deaf = True
-        return self._on(Event.INVALID_PDU_RECEIVED, reason=AbortReason.INVALID_PARAMETER_VALUE, detail=detail)
+        reason = AbortReason.INVALID_PARAMETER_VALUE
+        return self._on(Event.INVALID_PDU_RECEIVED, reason=reason, detail=detail, limit=limit)
 
     def disconnected(self) -> Outputs:
         """The transport is closed (Evt17)."""
@@ -312,7 +314,7 @@ class UpperLayer:
 
     def artim_expired(self) -> Outputs:
         """ARTIM ran out (Evt18)."""
-        return self._on(Event.ARTIM_EXPIRED)
+        return self._on(Event.ARTIM_EXPIRED, limit=Limit.ARTIM)
 
     def _on(
         self,
@@ -321,6 +323,7 @@ class UpperLayer:
         *,
         reason: AbortReason = AbortReason.UNEXPECTED_PDU,
         detail: str = "",
+        limit: Limit | None = None,
     ) -> Outputs:
         before = self.state
         action, self.state = TABLE[before][event]
@@ -344,14 +347,14 @@ class UpperLayer:
                 return (Send(pdu.RELEASE_RP), Artim(running=True), Ended(Ending.RELEASED))
             case Action.AA_1 if event is Event.ABORT:
                 abort = pdu.abort(pdu.SERVICE_USER, AbortReason.NOT_SPECIFIED)
-                return (Send(abort), Artim(running=True), Ended(Ending.ABORTED, detail))
+                return (Send(abort), Artim(running=True), Ended(Ending.ABORTED, detail, limit))
             # Table 9-9 names the user as AA-1's source for a PDU out of turn in Sta2 too; but it is
             # the provider who found it, and only a provider may tell the reason (E-10).
             case Action.AA_1 | Action.AA_8:
                 abort = pdu.abort(pdu.SERVICE_PROVIDER, reason)
-                return (Send(abort), Artim(running=True), Ended(Ending.VIOLATION, detail))
+                return (Send(abort), Artim(running=True), Ended(Ending.VIOLATION, detail, limit))
             case Action.AA_2 if before is State.AWAITING_REQUEST:
-                return (Artim(running=False), Ended(Ending.NO_REQUEST, detail), Close())
+                return (Artim(running=False), Ended(Ending.NO_REQUEST, detail, limit), Close())
             case Action.AA_2:
                 return (Artim(running=False), Close())
             case Action.AA_3:

@@ -1,18 +1,22 @@
-"""A running acceptor, and peers that are not ours: a raw socket, DCMTK's commands, pynetdicom's SCU."""
+"""A running acceptor, and peers that are not ours: a raw socket, DCMTK's commands, pynetdicom's SCU; a store with orders."""
 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import shutil
 import socket
 import ssl
 import struct
+import textwrap
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from pynetdicom import AE
@@ -22,10 +26,24 @@ from pynetdicom.presentation import PresentationContext
 
 from mwl.dicom.acceptor import Acceptor, Settings
 from mwl.dicom.association import Limits, Timeouts
+from mwl.dicom.devices import Devices
 from mwl.dicom.dimse import Fragmenter, decode_command, encode_command
 from mwl.dicom.pdu import RELEASE_RP, pdvs
-from mwl.dicom.service import C_ECHO_RQ, C_FIND_RQ, Command, Reply, Request
+from mwl.dicom.service import (
+    C_ECHO_RQ,
+    C_FIND_RQ,
+    N_CREATE_RQ,
+    AssociationFacts,
+    Command,
+    Context,
+    Reply,
+    Request,
+)
 from mwl.dicom.verification import VERIFICATION, VerificationService
+from mwl.lifecycle import StepEvent
+from mwl.mapping.device import DeviceProfile, SiteFacts, load_devices
+from mwl.model import OrderAction, OrderMessage, ProcedureChange, WorklistItem
+from mwl.store import Store, Transaction, open_store, orders, transitions
 
 WORKLIST = "1.2.840.10008.5.1.4.31"
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -285,3 +303,138 @@ def scu() -> Iterator[AE]:
         warnings.simplefilter("ignore")  # of pydicom, about test data
         yield entity
     entity.shutdown()
+
+
+# --- services without a network ------------------------------------------------------------------
+
+SHIPPED = Path(__file__).parents[2] / "mappings"
+SITE = SiteFacts("HOSP", ZoneInfo("Europe/Berlin"))
+NOW = dt.datetime(2026, 7, 5, 9, 15, tzinfo=dt.UTC)
+
+
+class Answer:
+    """What a service said to one request; *on_stream* is called after each stream of pendings."""
+
+    def __init__(self, on_stream: Callable[[], None] = lambda: None) -> None:
+        self.pendings: list[tuple[int, bytes]] = []
+        self.finals: list[tuple[int, bytes | None, dict[int, Any]]] = []
+        self._on_stream = on_stream
+
+    async def send(self, status: int, *, data: bytes | None = None, fields: Any = None) -> None:
+        self.finals.append((status, data, dict(fields or {})))
+
+    async def stream(self, pendings: Any, status: int) -> int:
+        found = [(status, data) for data in pendings]
+        self.pendings += found
+        self._on_stream()
+        return len(found)
+
+    @property
+    def final(self) -> int:
+        """The status of the one final response."""
+        ((status, _, _),) = self.finals
+        return status
+
+    @property
+    def data(self) -> bytes | None:
+        """The data set of the one final response."""
+        ((_, data, _),) = self.finals
+        return data
+
+    @property
+    def fields(self) -> dict[int, Any]:
+        """What the command set of the one final response holds beside the usual."""
+        ((_, _, fields),) = self.finals
+        return fields
+
+
+@pytest.fixture
+def ask() -> Callable[..., Awaitable[Answer]]:
+    """Put one request to a service."""
+
+    async def put(
+        service: Any,
+        field: int,
+        data: bytes | None,
+        *,
+        calling: str = "CT1",
+        uid: str | None = None,
+        syntax: str = EXPLICIT,
+        cancelled: Callable[[], bool] = lambda: False,
+        answer: Answer | None = None,
+    ) -> Answer:
+        answer = answer or Answer()
+        elements: dict[int, Any] = {0x100: field, 0x110: 1}
+        if uid is not None:
+            elements[0x1000 if field == N_CREATE_RQ else 0x1001] = uid
+        context = Context(1, next(iter(service.sop_classes)), syntax)
+        facts = AssociationFacts(calling, "MWL", "127.0.0.1", "1.2.3")
+        await service.handle(Request(Command(elements), data, context, facts, cancelled), answer)
+        return answer
+
+    return put
+
+
+@pytest.fixture
+def said() -> type[Answer]:
+    """The class of a service's answer, for tests that listen while it speaks."""
+    return Answer
+
+
+@pytest.fixture(scope="session")
+def generic() -> DeviceProfile:
+    """The shipped profile that every other rests on."""
+    return load_devices([SHIPPED]).bind("generic", {}, SITE)
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Callable[[str], DeviceProfile]:
+    """Bind the generic profile with more lines."""
+
+    def bind(lines: str) -> DeviceProfile:
+        folder = tmp_path / f"mappings{len(list(tmp_path.iterdir()))}"
+        (folder / "devices").mkdir(parents=True)
+        written = f"profile: site\nextends: generic\nstatus: evidence\n{textwrap.dedent(lines)}"
+        (folder / "devices" / "site.yaml").write_text(written, "utf-8")
+        return load_devices([folder, SHIPPED]).bind("site", {}, SITE)
+
+    return bind
+
+
+@pytest.fixture
+def devices() -> Callable[..., Devices]:
+    """Configure devices: AE titles, "anyone" for ``*``, and their profiles."""
+
+    def configure(**profiles: DeviceProfile) -> Devices:
+        named = {title.replace("anyone", "*"): bound for title, bound in profiles.items()}
+        return Devices("MWL", named, ZoneInfo("Europe/Berlin"), lambda: NOW)
+
+    return configure
+
+
+@pytest.fixture(scope="session")
+def ordered(tmp_path_factory: pytest.TempPathFactory, f0_items: dict[str, WorklistItem]) -> Path:
+    """A database file with the standard's data set (F.0), as its orders make it."""
+    path = tmp_path_factory.mktemp("store") / "f0.db"
+    events = {"COMPLETED": StepEvent.COMPLETE, "CANCELED": StepEvent.CANCEL}
+
+    def put(tx: Transaction) -> None:
+        for item in f0_items.values():
+            change = ProcedureChange(OrderAction.CREATE, item.procedure, (item.step,))
+            order = OrderMessage("RIS", item.patient, (change,))
+            (key,) = orders.apply(tx, order, source="hl7 RIS", uid_root=None, told=()).steps
+            if event := events.get(item.step["00400020"]["Value"][0]):
+                transitions.advance(tx, key, event, source="hl7 RIS")
+
+    opened = open_store(f"sqlite:///{path}")
+    opened.write_now(put)
+    opened.close_now()
+    return path
+
+
+@pytest.fixture
+def store(ordered: Path, tmp_path: Path) -> Iterator[Store]:
+    """An open store with the standard's data set."""
+    opened = open_store(f"sqlite:///{shutil.copy(ordered, tmp_path / 'mwl.db')}", migrate=False)
+    yield opened
+    opened.close_now()

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
+from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 
 from mwl.dicom import status
 from mwl.dicom.acceptor import Acceptor, Settings
 from mwl.dicom.association import Limits, Timeouts
-from mwl.dicom.service import AssociationFacts, Rejection, Reply, Request
+from mwl.dicom.service import AssociationFacts, Extensions, Rejection, Reply, Request
 from mwl.dicom.verification import VERIFICATION
 
 WORKLIST, PERFORMED = "1.2.840.10008.5.1.4.31", "1.2.840.10008.3.1.2.3.3"
@@ -141,6 +142,38 @@ async def test_a_device_may_be_given_another_transfer_syntax(
         chosen.append(accepted.presentation_context[0].transfer_syntax)
 
     assert chosen == [BIG_ENDIAN, EXPLICIT]
+
+
+@pytest.mark.parametrize(
+    ("calling", "offered", "answered", "agreed"),
+    [
+        ("CT1", b"\1\1\1", b"\1\1\1", (True, False)),  # F-C45
+        ("CT1", b"\1\1\1\1", b"\1\1\1\1", (True, True)),  # F-C46
+        ("CT1", b"\1\1\0\1", b"\1\1\0\1", (False, True)),
+        ("OLD", b"\1\1\1\1", b"\1\1\0\1", (False, True)),
+        ("CT1", None, None, (False, False)),
+    ],
+)
+async def test_what_was_agreed_is_known_to_the_service(
+    start: Any, answers: Any, request_octets: Any, calling: str, offered: bytes | None,
+    answered: bytes | None, agreed: tuple[bool, bool],
+) -> None:  # fmt: skip
+    """Fuzzy names and timezone adjustment: `extend` decides by device what may be had (A-05)."""
+    service = answers(succeed)
+    running = await start(service, extend=lambda facts: Extensions(fuzzy=facts.calling_ae != "OLD"))
+    items = []
+    if offered is not None:
+        item = SOPClassExtendedNegotiation()
+        item.sop_class_uid, item.service_class_application_information = WORKLIST, offered
+        items.append(item)
+    peer = await running.connect()
+    accepted = await peer.associate(request_octets((WORKLIST, [IMPLICIT]), calling=calling, extra=items))
+    peer.find()
+    await peer.statuses()
+    (request,) = service.requests
+
+    assert [item.app_info for item in accepted.user_information.ext_neg] == ([answered] if answered else [])
+    assert (request.association.fuzzy, request.association.timezone) == agreed
 
 
 async def test_two_services_share_an_association(start: Any, answers: Any, request_octets: Any) -> None:

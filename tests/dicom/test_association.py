@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mwl.dicom import status
 from mwl.dicom.association import Association, Limits, Timeouts
+from mwl.dicom.dimse import encode_command
 from mwl.dicom.service import AssociationFacts, Reply, Request
 from mwl.dicom.upper_layer import State
 
@@ -115,6 +116,159 @@ async def test_a_violation_ends_its_own_association_only(
     assert await good.statuses() == [0]
 
 
+FOUR = b"\0\0\0\4" + bytes(4)
+ACCEPT, REJECT, DATA = b"\2\0\0\0\0\4" + bytes(4), b"\3\0" + FOUR, b"\4\0\0\0\0\x08\0\0\0\4\1\3ab"
+RELEASE_RQ, RELEASE_RP, ABORT = b"\5\0" + FOUR, b"\6\0" + FOUR, b"\7\0" + FOUR
+CLOSED = (0, b"")
+
+
+@pytest.mark.parametrize("associated", [False, True], ids=["Sta2", "Sta6"])
+@pytest.mark.parametrize("octets", [ACCEPT, REJECT, RELEASE_RP], ids=["accept", "reject", "release response"])
+async def test_what_only_an_acceptor_says_is_no_requestors_to_say(
+    start: Any, answers: Any, octets: bytes, associated: bool
+) -> None:
+    """AA-1 and AA-8: the provider aborts with "unexpected PDU"; so a release is never answered unasked."""
+    running = await start(answers(succeed))
+    peer = await (running.associated() if associated else running.connect())
+    peer.send(octets)
+
+    assert await peer.receive() == (7, ABORT_UNEXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("octets", "answer"),
+    [(DATA, (7, ABORT_UNEXPECTED)), (RELEASE_RQ, (7, ABORT_UNEXPECTED)), (ABORT, CLOSED)],
+    ids=["data", "release", "abort"],
+)
+async def test_nothing_comes_before_the_request(
+    start: Any, answers: Any, octets: bytes, answer: tuple[int, bytes]
+) -> None:
+    """Sta2: AA-1 for what has its place later, AA-2 for an abort."""
+    peer = await (await start(answers(succeed))).connect()
+    peer.send(octets)
+
+    assert await peer.receive() == answer
+
+
+@pytest.mark.parametrize(
+    "octets", [ACCEPT, REJECT, DATA, RELEASE_RQ, RELEASE_RP], ids=lambda o: f"type {o[0]}"
+)
+@pytest.mark.parametrize("in_one_write", [True, False])
+async def test_nothing_is_answered_after_the_release(
+    start: Any, answers: Any, octets: bytes, in_one_write: bool
+) -> None:
+    """Sta13, AA-6: the release is confirmed once, and what follows it is ignored until the peer closes."""
+    service = answers(succeed)
+    peer = await (await start(service, timeouts=Timeouts(artim=IN_TIME))).associated()
+    peer.send(RELEASE_RQ + octets if in_one_write else RELEASE_RQ)
+    released = await peer.receive()
+    peer.send(octets)
+
+    assert released == (6, bytes(4))
+    assert await peer.receive() == CLOSED  # by ARTIM, without another word
+    assert service.requests == []
+
+
+async def test_a_second_association_on_a_connection_is_refused(
+    start: Any, answers: Any, request_octets: Any
+) -> None:
+    """Sta13, AA-7: a connection carries one association; the request gets an abort."""
+    peer = await (await start(answers(succeed))).associated()
+    peer.send(RELEASE_RQ)
+    await peer.receive()
+    peer.send(request_octets((WORKLIST, [IMPLICIT])))
+
+    assert await peer.receive() == (7, ABORT_UNEXPECTED)
+
+
+async def test_an_abort_after_the_release_closes_at_once(start: Any, answers: Any) -> None:
+    """Sta13, AA-2."""
+    peer = await (await start(answers(succeed), timeouts=Timeouts(artim=60.0))).associated()
+    peer.send(RELEASE_RQ + ABORT)
+
+    assert await peer.receive() == (6, bytes(4))
+    assert await peer.receive() == CLOSED
+
+
+async def test_a_release_is_confirmed_while_a_query_runs(start: Any, answers: Any) -> None:
+    """Sta6, AR-2 and AR-4: at once; responses that had left come before it, none after."""
+    begun = asyncio.Event()
+
+    async def endless(request: Request, reply: Reply) -> None:
+        while True:
+            await reply.stream([b"data"], status.PENDING)
+            begun.set()
+
+    peer = await (await start(answers(endless))).associated()
+    peer.find()
+    await begun.wait()
+    peer.send(RELEASE_RQ)
+    kinds = [(await peer.receive())[0]]
+    while kinds[-1] == 4:
+        kinds.append((await peer.receive())[0])
+    await peer.close()
+
+    assert set(kinds[:-1]) == {4}
+    assert kinds[-1] == 6
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("together", [True, False], ids=["many in a PDU", "one in a PDU"])
+async def test_fragments_may_be_of_any_size(start: Any, answers: Any, size: int, together: bool) -> None:
+    """PS3.8 Annex E: command and data in PDVs of one octet or a thousand, in PDUs of their own or in one."""
+    service = answers(succeed)
+    peer = await (await start(service)).associated()
+    command = encode_command({0x2: WORKLIST, 0x100: 0x20, 0x110: 9, 0x800: 1})
+    values = [
+        struct.pack(">IBB", len(fragment) + 2, 1, kind + 2 * (begin + size >= len(raw))) + fragment
+        for kind, raw in ((1, command), (0, bytes(range(255))))
+        for begin in range(0, len(raw), size)
+        for fragment in [raw[begin : begin + size]]
+    ]
+    bodies = [b"".join(values)] if together else values
+    peer.send(b"".join(struct.pack(">BxI", 4, len(body)) + body for body in bodies))
+
+    assert await peer.statuses() == [0]
+    assert service.requests[0].data == bytes(range(255))
+
+
+@pytest.mark.parametrize(("max_pdu", "longest"), [(8, 8), (9, 8), (16, 16), (4096, 4096), (0, 128 * 1024)])
+async def test_nothing_longer_is_sent_than_the_peer_takes(
+    start: Any, answers: Any, request_octets: Any, max_pdu: int, longest: int
+) -> None:
+    """However little that is; 0 is no limit, and ours is kept (E-07, F-A07)."""
+    data = bytes(200_000 if not max_pdu else 10_000)
+
+    async def one(request: Request, reply: Reply) -> None:
+        await reply.stream([data], status.PENDING)
+        await reply.send(status.SUCCESS)
+
+    peer = await (await start(answers(one))).associated(
+        request_octets((WORKLIST, [IMPLICIT]), max_pdu=max_pdu)
+    )
+    peer.find()
+    lengths, received, last = [], b"", 0
+    while last != 3 or not received:
+        kind, body = await peer.receive()
+        assert kind == 4
+        lengths.append(len(body))
+        last = body[5]
+        received += body[6:] if not last & 1 else b""
+
+    assert max(lengths) == longest
+    assert received == data
+
+
+async def test_a_peer_that_takes_no_fragment_at_all_is_aborted(
+    start: Any, answers: Any, request_octets: Any
+) -> None:
+    """Seven octets hold a PDV's head and one of its fragment: less than the two of PS3.8 Annex E."""
+    peer = await (await start(answers(succeed))).connect()
+    peer.send(request_octets((WORKLIST, [IMPLICIT]), max_pdu=7))
+
+    assert await peer.receive() == (7, ABORT_INVALID)
+
+
 async def test_a_request_that_makes_no_sense_is_aborted(start: Any) -> None:
     """An A-ASSOCIATE-RQ without a context is no request (E-10)."""
     peer = await (await start()).connect()
@@ -124,11 +278,11 @@ async def test_a_request_that_makes_no_sense_is_aborted(start: Any) -> None:
 
 
 async def test_a_violation_is_logged_without_what_was_sent(
-    start: Any, caplog: pytest.LogCaptureFixture
+    start: Any, answers: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One warning with address and AE title, none of the peer's octets."""
     caplog.set_level(logging.INFO, "mwl")
-    peer = await (await start()).associated()
+    peer = await (await start(answers(succeed))).associated()
     peer.send(b"\x99\x00\x00\x00\x00\x04DOE^JOHN")
     await peer.receive()
     (record,) = caplog.records
@@ -190,6 +344,28 @@ async def test_small_writes_are_not_held_back(
     await (await start()).associated()
 
     assert seen == [1]
+
+
+async def test_half_a_message_is_acknowledged_at_once(
+    start: Any, answers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer with Nagle's algorithm, as DCMTK is installed, need not wait 40 ms to send the rest."""
+    acknowledged = asyncio.Event()
+    original = Association._acknowledge
+
+    def acknowledge(association: Association) -> None:
+        original(association)
+        acknowledged.set()
+
+    monkeypatch.setattr(Association, "_acknowledge", acknowledge)
+    peer = await (await start(answers(succeed))).associated()
+    peer.request(0x20, elements={0x800: 1})
+    await acknowledged.wait()
+    acknowledged.clear()
+    peer.send(b"\x04\x00\x00\x00\x00\x08\x00\x00\x00\x04\x01\x02ab")
+
+    assert await peer.statuses() == [0]
+    assert not acknowledged.is_set()
 
 
 async def test_a_reader_that_stops_costs_a_bounded_buffer(start: Any, answers: Any) -> None:

@@ -139,6 +139,58 @@ def test_f_c36_f_c44_unknown_keys_are_listed_and_ignored() -> None:
     assert [c.path for c in understood.criteria] == [("00100010",)]
 
 
+def test_a_key_that_asks_for_nothing_is_supported_where_it_can_be_returned() -> None:
+    """A-20: FF01 is for what cannot be returned, and for a value that cannot be matched."""
+    comments, institution = {"vr": "LT", "Value": ["x"]}, {"00080100": {"vr": "SH"}}
+
+    assert understand({"00104000": {"vr": "LT"}}).unsupported == ()
+    assert understand({"00080082": {"vr": "SQ", "Value": [institution]}}).unsupported == ()
+    assert understand({"00104000": comments}).unsupported == (("00104000",),)
+    assert understand({"00100FFE": {"vr": "UN"}}).unsupported == (("00100FFE",),)
+
+
+def test_group_lengths_are_no_keys() -> None:
+    """At any depth."""
+    length = {"vr": "UL", "Value": [4]}
+    codes = {"vr": "SQ", "Value": [{"00080000": length}]}
+
+    understood = understand(
+        {"00100000": length, "00400100": {"vr": "SQ", "Value": [{"00400000": length, "00400008": codes}]}}
+    )
+
+    assert (understood.criteria, understood.unsupported) == ((), ())
+
+
+def test_the_dictionary_and_not_the_device_says_what_a_value_is(f0_items: dict[str, WorklistItem]) -> None:
+    """A device that writes dates and names under another VR means them all the same."""
+    step = {"00400002": {"vr": "LO", "Value": ["20260706-"]}, "00080060": {"vr": "LO", "Value": ["U?"]}}
+    keys = {"00100010": {"vr": "LO", "Value": ["doe*"]}, "00400100": {"vr": "SQ", "Value": [step]}}
+
+    assert matches(f0_items, keys) == "S4"
+
+
+@pytest.mark.parametrize(
+    ("keys", "tag"),
+    [
+        ({"00100020": {"vr": "UN", "InlineBinary": "UElEMDAx"}}, "00100020"),
+        ({"00100010": {"vr": "SQ", "Value": [{"00100020": {"vr": "LO", "Value": ["1"]}}]}}, "00100010"),
+        ({"00400100": {"vr": "LO", "Value": ["CT"]}}, "00400100"),
+        ({"00321064": {"vr": "SQ", "Value": [{}, {}]}}, "00321064"),
+        ({"00321064": {"vr": "LO", "Value": ["X"]}}, "00321064"),
+        ({"00100010": {"vr": "PN", "Value": [name_value("x" * 2000)]}}, "00100010"),
+        ({"0020000D": {"vr": "UI", "Value": ["1.2"] * 2000}}, "0020000D"),
+    ],
+)
+def test_a_key_that_says_something_unreadable_never_widens_the_list(keys: Document, tag: str) -> None:
+    """It is refused, or leniently matches nothing; only a zero-length key is universal."""
+    with pytest.raises(BadIdentifier) as refused:
+        understand(keys)
+
+    assert refused.value.tag == tag
+    if tag != "00400100":
+        assert [c.values for c in understand(keys, lenient=True).criteria] == [()]
+
+
 def test_the_keys_of_a_code_sequence_must_hold_in_one_item(f0_items: dict[str, WorklistItem]) -> None:
     """A value from one item and a scheme from another do not add up to a match (A-43)."""
     codes = [{"00080100": {"vr": "SH", "Value": [value]}, "00080102": {"vr": "SH", "Value": [scheme]}}

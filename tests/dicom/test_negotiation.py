@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,23 +17,35 @@ from pynetdicom.pdu_primitives import (
     UserIdentityNegotiation,
 )
 
-from mwl.dicom.negotiation import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION, answer
+from mwl.dicom import proposal as proposals
+from mwl.dicom.negotiation import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION, Answer, Terms, answer
 from mwl.dicom.pdu import Malformed
 from mwl.dicom.proposal import read
-from mwl.dicom.service import Context, Rejection
+from mwl.dicom.service import NOTHING, Context, Extensions, Rejection
 
 WORKLIST, PERFORMED = "1.2.840.10008.5.1.4.31", "1.2.840.10008.3.1.2.3.3"
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
-DEFLATED = "1.2.840.10008.1.2.1.99"
-OFFERED = {WORKLIST, PERFORMED}
+DEFLATED, JPEG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.50"
+ARCHIVE_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+OFFERED = frozenset({WORKLIST, PERFORMED})
 
 Make = Callable[..., bytes]
 
 
-def accept(octets: bytes, prefer: list[str] | None = None) -> A_ASSOCIATE_AC:
+def terms(prefer: tuple[str, ...] = (), **more: Any) -> Terms:
+    """Return what is agreed to in these tests."""
+    return Terms(OFFERED, 16384, prefer, **more)
+
+
+def accept(octets: bytes, **more: Any) -> A_ASSOCIATE_AC:
     """Return what pynetdicom's decoder makes of our answer."""
+    return decoded(answer(read(octets), terms(**more)))
+
+
+def decoded(answered: Answer) -> A_ASSOCIATE_AC:
+    """Return an answer as pynetdicom reads it."""
     accepted = A_ASSOCIATE_AC()
-    accepted.decode(answer(read(octets), OFFERED, prefer, 16384).octets)
+    accepted.decode(answered.octets)
     return accepted
 
 
@@ -79,17 +92,21 @@ def test_the_proposal_says_who_asks_for_what(request_octets: Make) -> None:
 @pytest.mark.parametrize(
     ("proposed", "prefer", "chosen"),
     [
-        ([EXPLICIT, IMPLICIT], None, EXPLICIT),
-        ([DEFLATED, BIG_ENDIAN, IMPLICIT], None, BIG_ENDIAN),
-        ([EXPLICIT, IMPLICIT], [IMPLICIT, EXPLICIT], IMPLICIT),
-        ([EXPLICIT], [DEFLATED, EXPLICIT], EXPLICIT),
+        ([EXPLICIT, IMPLICIT], (), EXPLICIT),
+        ([JPEG, BIG_ENDIAN, IMPLICIT], (), BIG_ENDIAN),
+        ([DEFLATED, IMPLICIT], (), DEFLATED),
+        ([DEFLATED], (), DEFLATED),
+        ([EXPLICIT, IMPLICIT], (IMPLICIT, EXPLICIT), IMPLICIT),
+        ([EXPLICIT], (JPEG, EXPLICIT), EXPLICIT),
+        ([JPEG, EXPLICIT], (IMPLICIT,), EXPLICIT),
+        ([JPEG, EXPLICIT], (JPEG,), EXPLICIT),
     ],
 )
 def test_the_peers_first_syntax_is_taken_unless_a_device_prefers_another(
-    request_octets: Make, proposed: list[str], prefer: list[str] | None, chosen: str
+    request_octets: Make, proposed: list[str], prefer: tuple[str, ...], chosen: str
 ) -> None:
-    """The requestor's order decides, a preference overrules it, and nothing unsupported is taken (A-03)."""
-    accepted = answer(read(request_octets((WORKLIST, proposed))), OFFERED, prefer, 16384)
+    """The requestor's order decides, a preference overrules it where it can, and nothing unsupported is taken (A-03)."""
+    accepted = answer(read(request_octets((WORKLIST, proposed))), terms(prefer))
 
     assert accepted.contexts == {1: Context(1, WORKLIST, chosen)}
 
@@ -97,21 +114,42 @@ def test_the_peers_first_syntax_is_taken_unless_a_device_prefers_another(
 def test_each_context_has_its_own_result(request_octets: Make) -> None:
     """Unknown abstract syntax 3, no known transfer syntax 4, the rest accepted, all in one answer (F-A04)."""
     octets = request_octets(
-        ("1.2.840.10008.5.1.4.1.1.2", [IMPLICIT]), (WORKLIST, [DEFLATED]), (PERFORMED, [IMPLICIT])
+        ("1.2.840.10008.5.1.4.1.1.2", [IMPLICIT]), (WORKLIST, [JPEG]), (PERFORMED, [IMPLICIT])
     )
 
-    assert [(cx.context_id, cx.result) for cx in accept(octets).presentation_context] == [
+    answered = answer(read(octets), terms())
+
+    assert [(cx.context_id, cx.result) for cx in decoded(answered).presentation_context] == [
         (1, 3),
         (3, 4),
         (5, 0),
     ]
+    assert answered.refused == (("1.2.840.10008.5.1.4.1.1.2", 3), (WORKLIST, 4))
+
+
+def test_a_search_of_an_archive_is_refused_by_its_class(request_octets: Make) -> None:
+    """Study Root FIND at the worklist's door is result 3, however often it is proposed (F09)."""
+    octets = request_octets((ARCHIVE_FIND, [IMPLICIT]), (ARCHIVE_FIND, [EXPLICIT]), (WORKLIST, [EXPLICIT]))
+    answered = answer(read(octets), terms())
+
+    assert [cx.result for cx in decoded(answered).presentation_context] == [3, 3, 0]
+    assert answered.refused == ((ARCHIVE_FIND, 3),)
+
+
+def test_as_many_contexts_as_there_can_be_are_answered_in_order(request_octets: Make) -> None:
+    """128 contexts of one class, each with another list of syntaxes, each with its own result."""
+    lists = [[JPEG, EXPLICIT], [JPEG], [BIG_ENDIAN, IMPLICIT]]
+    answered = answer(read(request_octets(*((WORKLIST, lists[n % 3]) for n in range(128)))), terms())
+    found = decoded(answered).presentation_context
+
+    assert [(cx.context_id, cx.result) for cx in found] == [(2 * n + 1, (0, 4, 0)[n % 3]) for n in range(128)]
+    assert [answered.contexts[n].transfer_syntax for n in (1, 5)] == [EXPLICIT, BIG_ENDIAN]
+    assert {str(cx.transfer_syntax) for cx in found if cx.result == 0} == {EXPLICIT, BIG_ENDIAN}
 
 
 def test_one_sop_class_may_be_proposed_twice(request_octets: Make) -> None:
     """Each of several contexts of one abstract syntax is accepted with its own transfer syntax."""
-    accepted = answer(
-        read(request_octets((WORKLIST, [IMPLICIT]), (WORKLIST, [EXPLICIT]))), OFFERED, None, 16384
-    )
+    accepted = answer(read(request_octets((WORKLIST, [IMPLICIT]), (WORKLIST, [EXPLICIT]))), terms())
 
     assert [cx.transfer_syntax for cx in accepted.contexts.values()] == [IMPLICIT, EXPLICIT]
 
@@ -128,7 +166,7 @@ def test_titles_and_reserved_octets_go_back_as_they_came() -> None:
     """PS3.8 Table 9-17 wants the same octets, padding and all."""
     octets = request(APPLICATION, context(), USER, called=b"  MWL\0".ljust(16), reserved=bytes(range(32)))
 
-    assert answer(read(octets), OFFERED, None, 16384).octets[10:74] == octets[10:74]
+    assert answer(read(octets), terms()).octets[10:74] == octets[10:74]
 
 
 def role(sop_class: str, *, scu: bool, scp: bool) -> SCP_SCU_RoleSelectionNegotiation:
@@ -137,21 +175,39 @@ def role(sop_class: str, *, scu: bool, scp: bool) -> SCP_SCU_RoleSelectionNegoti
     return proposed
 
 
-@pytest.mark.parametrize(("scp", "granted"), [(False, (1, 0)), (True, (1, 0))])
-def test_a_proposed_role_is_answered(request_octets: Make, scp: bool, granted: tuple[int, int]) -> None:
-    """The peer may be SCU and never SCP (A-04, B-01)."""
-    accepted = accept(request_octets((PERFORMED, [IMPLICIT]), extra=[role(PERFORMED, scu=True, scp=scp)]))
+@pytest.mark.parametrize("scp", [False, True])
+@pytest.mark.parametrize("sop_class", [PERFORMED, WORKLIST])
+def test_a_proposed_role_is_answered(request_octets: Make, sop_class: str, scp: bool) -> None:
+    """The peer may be SCU and never SCP (PS3.7 D.3.3.4, A-04, B-01)."""
+    accepted = accept(request_octets((sop_class, [IMPLICIT]), extra=[role(sop_class, scu=True, scp=scp)]))
     (answered,) = accepted.user_information.role_selection.values()
 
-    assert (answered.scu_role, answered.scp_role) == granted
+    assert (answered.scu_role, answered.scp_role) == (1, 0)
     assert accepted.presentation_context[0].result == 0
 
 
-def test_a_peer_that_would_only_be_scp_gets_no_context(request_octets: Make) -> None:
-    """There is nothing we would ask of it: user rejection."""
-    accepted = accept(request_octets((PERFORMED, [IMPLICIT]), extra=[role(PERFORMED, scu=False, scp=True)]))
+@pytest.mark.parametrize("scp", [0, 1])
+def test_a_peer_that_would_not_be_scu_gets_no_context(scp: int) -> None:
+    """There is nothing we would ask of it: user rejection, and no role for what was refused."""
+    proposed = item(0x54, struct.pack(">H", len(PERFORMED)) + PERFORMED.encode() + bytes((0, scp)))
+    user = item(0x50, item(0x51, struct.pack(">I", 16384)) + proposed)
+    accepted = accept(request(APPLICATION, context(1, PERFORMED.encode()), user))
 
     assert accepted.presentation_context[0].result == 1
+    assert accepted.user_information.role_selection == {}
+
+
+def test_each_sop_class_has_its_own_role(request_octets: Make) -> None:
+    """A role for one class says nothing of another, nor of one that was refused or not proposed."""
+    octets = request_octets(
+        (WORKLIST, [IMPLICIT]), (PERFORMED, [IMPLICIT]), (ARCHIVE_FIND, [IMPLICIT]),
+        extra=[role(PERFORMED, scu=False, scp=True), role(ARCHIVE_FIND, scu=True, scp=False),
+               role("1.2.840.10008.1.1", scu=True, scp=False), role(WORKLIST, scu=True, scp=True)],
+    )  # fmt: skip
+    accepted = accept(octets)
+
+    assert [cx.result for cx in accepted.presentation_context] == [0, 1, 3]
+    assert set(accepted.user_information.role_selection) == {WORKLIST}
 
 
 def test_no_role_is_answered_that_was_not_proposed(request_octets: Make) -> None:
@@ -159,29 +215,81 @@ def test_no_role_is_answered_that_was_not_proposed(request_octets: Make) -> None
     assert accept(request_octets((PERFORMED, [IMPLICIT]))).user_information.role_selection == {}
 
 
+def extension(sop_class: str, information: bytes) -> SOPClassExtendedNegotiation:
+    proposed = SOPClassExtendedNegotiation()
+    proposed.sop_class_uid, proposed.service_class_application_information = sop_class, information
+    return proposed
+
+
+BOTH = Extensions(fuzzy=True, timezone=True)
+NAMES = Extensions(fuzzy=True, timezone=False)
+
+
 @pytest.mark.parametrize(
-    ("sop_class", "offered", "answered"),
+    ("offered", "ours", "answered", "granted"),
     [
-        (WORKLIST, b"\1\1\1", b"\1\1\0"),  # F-C45
-        (WORKLIST, b"\1\1\1\1", b"\1\1\0"),  # F-C46
-        (WORKLIST, b"\1\1", None),
-        (PERFORMED, b"\1\1\1", None),  # B-01
+        (b"\1\1\1", BOTH, b"\1\1\1", NAMES),  # F-C45
+        (b"\1\1\1", NOTHING, b"\1\1\0", NOTHING),
+        (b"\1\1\0", BOTH, b"\1\1\0", NOTHING),
+        (b"\1\1\1\1", BOTH, b"\1\1\1\1", BOTH),  # F-C46
+        (b"\1\1\1\1", NAMES, b"\1\1\1\0", NAMES),
+        (b"\1\1\0\1", BOTH, b"\1\1\0\1", Extensions(fuzzy=False, timezone=True)),
+        (b"\1\1\1\1", NOTHING, b"\1\1\0\0", NOTHING),
+        (b"\0\0\1\1", BOTH, b"\1\1\1\1", BOTH),  # the first two are reserved
+        (b"\1\1\2\xff", BOTH, b"\1\1\0\0", NOTHING),
+        (b"\1\1\1\1\1\1\1", BOTH, b"\1\1\1\1", BOTH),  # sub-fields nobody has defined
+        (b"\1\1", BOTH, None, NOTHING),
+        (b"", BOTH, None, NOTHING),
     ],
 )
-def test_extended_negotiation_is_answered_for_the_worklist(
-    request_octets: Make, sop_class: str, offered: bytes, answered: bytes | None
+def test_extended_negotiation_is_answered_field_by_field(
+    request_octets: Make, offered: bytes, ours: Extensions, answered: bytes | None, granted: Extensions
 ) -> None:
-    """Three bytes turn fuzzy matching and timezone adjustment down (A-05)."""
-    proposed = SOPClassExtendedNegotiation()
-    proposed.sop_class_uid, proposed.service_class_application_information = sop_class, offered
-    user = accept(request_octets((WORKLIST, [IMPLICIT]), extra=[proposed])).user_information
+    """As long as the offer; each sub-field is 1 where it was offered and is to be had (A-05)."""
+    octets = request_octets((WORKLIST, [IMPLICIT]), extra=[extension(WORKLIST, offered)])
+    found = answer(read(octets), terms(extensions=ours))
 
-    assert [i.app_info for i in user.ext_neg] == ([] if answered is None else [answered])
+    assert [i.app_info for i in decoded(found).user_information.ext_neg] == ([answered] if answered else [])
+    assert found.extensions == granted
 
 
 def test_extended_negotiation_is_not_begun_by_the_acceptor(request_octets: Make) -> None:
     """Nothing offered, nothing returned (F-C46)."""
-    assert accept(request_octets((WORKLIST, [IMPLICIT]))).user_information.ext_neg == []
+    found = answer(read(request_octets((WORKLIST, [IMPLICIT]))), terms())
+
+    assert decoded(found).user_information.ext_neg == []
+    assert found.extensions == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("proposed", "offered"),
+    [(PERFORMED, PERFORMED), (PERFORMED, WORKLIST), (ARCHIVE_FIND, ARCHIVE_FIND)],
+    ids=["B-01", "no context for it", "another class"],
+)
+def test_extended_negotiation_is_for_an_accepted_worklist_alone(
+    request_octets: Make, proposed: str, offered: str
+) -> None:
+    """MPPS shall not have it, and what has no context needs none (B-01)."""
+    octets = request_octets((proposed, [IMPLICIT]), extra=[extension(offered, b"\1\1\1\1")])
+
+    assert accept(octets).user_information.ext_neg == []
+
+
+@given(st.binary(min_size=3, max_size=8), st.booleans(), st.booleans())
+def test_no_more_is_granted_than_was_offered_and_is_to_be_had(
+    offered: bytes, fuzzy: bool, timezone: bool
+) -> None:
+    """Never a longer answer than the offer, never a 1 for a 0 (A-05)."""
+    item_56 = item(0x56, struct.pack(">H", len(WORKLIST)) + WORKLIST.encode() + offered)
+    octets = request(APPLICATION, context(), item(0x50, item(0x51, struct.pack(">I", 16384)) + item_56))
+    found = answer(read(octets), terms(extensions=Extensions(fuzzy, timezone)))
+    (information,) = [i.app_info for i in decoded(found).user_information.ext_neg]
+
+    assert len(information) == min(len(offered), 4)
+    assert information[:2] == b"\1\1"
+    assert information[2:] == bytes(
+        (ours and theirs == 1) for ours, theirs in zip((fuzzy, timezone), offered[2:], strict=False)
+    )
 
 
 def test_a_wider_window_is_narrowed_to_one(request_octets: Make) -> None:
@@ -195,18 +303,81 @@ def test_a_wider_window_is_narrowed_to_one(request_octets: Make) -> None:
     assert (answered.max_operations_invoked, answered.max_operations_performed) == (1, 1)
 
 
-def test_a_user_identity_is_read_and_not_answered(request_octets: Make) -> None:
-    """It is there for admission to judge; its secret is in no representation (E-06)."""
-    identity = UserIdentityNegotiation()
-    identity.user_identity_type, identity.positive_response_requested = 2, True
-    identity.primary_field, identity.secondary_field = b"user", b"passcode"
-    octets = request_octets((WORKLIST, [IMPLICIT]), extra=[identity])
-    found = read(octets).facts("").user_identity
+def identity(kind: int, secondary: bytes = b"", *, wanted: bool = True) -> UserIdentityNegotiation:
+    stated = UserIdentityNegotiation()
+    stated.user_identity_type, stated.positive_response_requested = kind, wanted
+    stated.primary_field, stated.secondary_field = b"user", secondary
+    return stated
+
+
+def test_a_user_identity_is_read_and_kept_secret(request_octets: Make) -> None:
+    """It is there to be checked; its secret is in no representation, and no service sees it (E-06)."""
+    proposal = read(request_octets((WORKLIST, [IMPLICIT]), extra=[identity(2, b"passcode")]))
+    found = proposal.user.identity
 
     assert found is not None
-    assert (found.type, found.primary, found.secondary) == (2, b"user", b"passcode")
-    assert "passcode" not in repr(read(octets).facts(""))
-    assert accept(octets).user_information.user_identity is None
+    assert (found.type, found.primary, found.secondary, found.answer_wanted) == (
+        2,
+        b"user",
+        b"passcode",
+        True,
+    )
+    assert "passcode" not in repr(proposal)
+    assert "passcode" not in repr(proposal.facts(""))
+
+
+def test_a_name_without_the_length_of_a_passcode_is_read() -> None:
+    """Some leave out what would be zero."""
+    octets = request(APPLICATION, context(), item(0x50, item(0x58, b"\1\0\0\4user")))
+    found = read(octets).user.identity
+
+    assert found is not None
+    assert (found.type, found.primary, found.secondary, found.answer_wanted) == (1, b"user", b"", False)
+
+
+@pytest.mark.parametrize("stated", [identity(1), identity(2, b"passcode")], ids=["name", "name and passcode"])
+def test_an_accepted_user_is_answered_with_nothing_in_it(
+    request_octets: Make, stated: UserIdentityNegotiation
+) -> None:
+    """Sub-item 59H with a server response of length zero (F-A09)."""
+    found = answer(read(request_octets((WORKLIST, [IMPLICIT]), extra=[stated])), terms(identified=True))
+
+    assert b"\x59\0\0\2\0\0" in found.octets
+    assert decoded(found).user_information.user_identity.server_response == b""
+
+
+@pytest.mark.parametrize(
+    ("stated", "identified"),
+    [(identity(1), False), (identity(1, wanted=False), True), (identity(3), False)],
+    ids=["not checked", "no answer wanted", "Kerberos"],
+)
+def test_a_user_is_not_answered_otherwise(
+    request_octets: Make, stated: UserIdentityNegotiation, identified: bool
+) -> None:
+    """Who was not checked, and who does not ask, gets no 59H (E-06)."""
+    octets = request_octets((WORKLIST, [IMPLICIT]), extra=[stated])
+
+    assert accept(octets, identified=identified).user_information.user_identity is None
+
+
+def test_a_request_is_remembered_unless_it_states_a_user(request_octets: Make) -> None:
+    """A passcode does not outlive its association, whatever the octet after the item's type says."""
+    plain = request_octets((WORKLIST, [IMPLICIT]), calling="AGAIN")
+    octets = request_octets((WORKLIST, [IMPLICIT]), extra=[identity(2, b"passcode")])
+    reserved = octets.replace(b"\x58\0", b"\x58\xff")
+
+    assert read(plain) is read(plain)
+    assert read(octets) is not read(octets)
+    assert read(reserved).user.identity is not None
+    assert read(reserved) is not read(reserved)
+
+
+def test_what_is_remembered_is_bounded(request_octets: Make) -> None:
+    """A stranger who asks each time in other words makes nothing grow."""
+    for number in range(2 * proposals._MOST_REMEMBERED):
+        read(request_octets((WORKLIST, [IMPLICIT]), calling=f"A{number}"))
+
+    assert len(proposals._remembered) <= proposals._MOST_REMEMBERED
 
 
 @pytest.mark.parametrize(
@@ -269,7 +440,7 @@ def test_what_is_unknown_or_sloppy_is_tolerated() -> None:
         "1.2.3",
         "a\\version that i",
     )
-    assert answer(proposal, OFFERED, None, 16384).contexts == {1: Context(1, WORKLIST, IMPLICIT)}
+    assert answer(proposal, terms()).contexts == {1: Context(1, WORKLIST, IMPLICIT)}
 
 
 NESTED = USER
@@ -322,7 +493,7 @@ def test_no_damage_is_unforeseen(changes: list[tuple[int, int]]) -> None:
     for place, value in changes:
         octets[place] = value
     try:
-        accepted = answer(read(bytes(octets)), OFFERED, None, 16384)
+        accepted = answer(read(bytes(octets)), terms())
     except Malformed:
         return
 

@@ -12,10 +12,19 @@ from mwl.dicom import status
 from mwl.dicom.association import Limits
 from mwl.dicom.dimse import Message, MessageLimits
 from mwl.dicom.operations import Operations
-from mwl.dicom.service import AssociationEnded, AssociationFacts, Command, Context, Reply, Request
+from mwl.dicom.service import (
+    AssociationEnded,
+    AssociationFacts,
+    Command,
+    Context,
+    NotAuthorized,
+    Reply,
+    Request,
+)
+from mwl.dicom.verification import VERIFICATION
 from mwl.errors import MwlError, ProtocolViolation, Refusal, Refused, Unavailable
 
-WORKLIST = "1.2.840.10008.5.1.4.31"
+WORKLIST, PERFORMED = "1.2.840.10008.5.1.4.31", "1.2.840.10008.3.1.2.3.3"
 IMPLICIT = "1.2.840.10008.1.2"
 ABORT = b"\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00"
 
@@ -153,6 +162,8 @@ async def test_a_data_set_too_long_is_refused_not_kept(start: Any, answers: Any)
     ("error", "code"),
     [
         (Unavailable("the store is down"), status.UNABLE_STORE),
+        (Unavailable("fields of any name", name="x", level=1, calling_ae="y"), status.UNABLE_STORE),
+        (NotAuthorized("no device"), status.NOT_AUTHORIZED),
         (ProtocolViolation("not a data set"), status.UNABLE_TO_DECODE),
         (MwlError("no"), status.UNABLE_INTERNAL),
         (KeyError("DOE^JOHN"), status.UNABLE_INTERNAL),
@@ -422,6 +433,71 @@ async def test_a_peer_that_goes_away_stops_the_running_operation(
 
     assert isinstance(gate.error, asyncio.CancelledError)
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+class Reports:
+    """An N-CREATE and N-SET service for tests; each request waits to be let on."""
+
+    sop_classes = (PERFORMED,)
+    operations = frozenset({0x0120, 0x0140})
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.stored: list[int | None] = []
+        self.all_stored = asyncio.Event()
+
+    async def handle(self, request: Request, reply: Reply) -> None:
+        await self.gate.opened.wait()
+        self.stored.append(request.command.message_id)
+        if len(self.stored) == 2:
+            self.all_stored.set()
+        await reply.send(status.SUCCESS)
+
+
+BOTH = ((WORKLIST, [IMPLICIT]), (PERFORMED, [IMPLICIT]))
+RELEASE = b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00"
+
+
+@pytest.mark.parametrize("end", [RELEASE, ABORT, None], ids=["release", "abort", "connection lost"])
+@pytest.mark.parametrize("running", [True, False], ids=["running", "in line behind a query"])
+async def test_what_a_device_reported_is_stored_though_it_left(
+    start: Any, answers: Any, request_octets: Any, end: bytes | None, running: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """N-CREATE and N-SET are worked off, in order and unanswered; the query before them is dropped (A-63)."""
+    reports, query = Reports(), Gate()
+    peer = await (await start(reports, answers(query))).associated(request_octets(*BOTH))
+    if not running:
+        peer.find(7)
+        await query.begun.wait()
+    peer.request(0x0140, message_id=1, sop_class=PERFORMED, data=b"data", context=3)
+    peer.request(0x0120, message_id=2, sop_class=None, data=b"data", context=3, elements={0x3: PERFORMED})
+    peer.find(8)
+    peer.send(end or b"")
+    await peer.close()
+    reports.gate.opened.set()
+    await reports.all_stored.wait()
+
+    assert reports.stored == [1, 2]
+    assert query.over.is_set() is not running
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_a_stop_waits_for_what_was_reported(start: Any, request_octets: Any) -> None:
+    """An association that is over may have left work; a stop lets it finish, as long as it lets others."""
+    reports = Reports()
+    running = await start(reports)
+    peer = await running.associated(request_octets((VERIFICATION, [IMPLICIT]), (PERFORMED, [IMPLICIT])))
+    peer.request(0x0140, message_id=1, sop_class=PERFORMED, data=b"data", context=3)
+    peer.send(RELEASE)
+    assert (await peer.receive())[0] == 6
+    await peer.close()
+    stopping = asyncio.create_task(running.acceptor.stop(60))
+    await asyncio.sleep(0)
+    reports.gate.opened.set()
+    await stopping
+
+    assert reports.stored == [1]
 
 
 async def test_a_service_that_ignores_the_end_is_not_an_error(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pynetdicom.fsm import ACTIONS, TRANSITION_TABLE
 
 from mwl.dicom import pdu
+from mwl.dicom.limits import Limit
 from mwl.dicom.pdu import PduType
 from mwl.dicom.service import AssociationEnded, Rejection
 from mwl.dicom.upper_layer import (
@@ -186,7 +187,9 @@ def test_a_peer_that_asks_for_nothing_is_closed() -> None:
     """ARTIM ends the wait for a request (F-A05)."""
     upper = in_state(State.AWAITING_REQUEST)
 
-    assert upper.artim_expired() == (Artim(running=False), Ended(Ending.NO_REQUEST), Close())
+    assert upper.artim_expired() == (
+        Artim(running=False), Ended(Ending.NO_REQUEST, limit=Limit.ARTIM), Close(),
+    )  # fmt: skip
 
 
 def test_the_peers_abort_is_told_with_its_reason() -> None:
