@@ -10,6 +10,10 @@ messages_received = Counter("mwl_hl7_messages_total", "HL7 messages received", [
 message_seconds = Histogram("mwl_hl7_message_seconds", "From frame to acknowledgement", buckets=_SECONDS)
 associations_open = Gauge("mwl_dicom_associations_open", "DICOM associations open now")
 associations_total = Counter("mwl_dicom_associations_total", "DICOM associations by outcome", ["outcome"])
+contexts_refused = Counter(
+    "mwl_dicom_contexts_refused_total", "Presentation contexts refused, by reason", ["reason"]
+)
+limits_struck = Counter("mwl_dicom_limits_total", "Limits of the DICOM side that struck", ["limit"])
 queries_total = Counter(
     "mwl_worklist_queries_total", "Worklist queries by device and final status", ["device", "status"]
 )

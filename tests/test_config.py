@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -429,3 +430,55 @@ def test_every_key_has_a_sentence():
     ]
 
     assert not silent
+
+
+def test_what_is_kept_is_bounded_by_default():
+    """Messages ninety days; of what is refused so much a day."""
+    retention = loaded().retention
+
+    assert (retention.messages, retention.refused, retention.unknown) == (
+        dt.timedelta(days=90),
+        256 * model.MIB,
+        32 * model.MIB,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "age", "shown"),
+    [
+        ("90d", dt.timedelta(days=90), "90d"),
+        ("8 w", dt.timedelta(weeks=8), "8w"),
+        ("36h", dt.timedelta(hours=36), "36h"),
+        ("1440m", dt.timedelta(days=1), "1d"),
+        ("forever", None, "forever"),
+    ],
+)
+def test_an_age_is_a_number_and_its_unit(text, age, shown):
+    """It is shown in the longest unit that says the same."""
+    read = loaded(f"retention: {{messages: {text}}}")
+
+    assert read.retention.messages == age
+    assert ("retention.messages", shown, "mwl.yaml:1") in list(read.effective())
+
+
+@pytest.mark.parametrize(("text", "size"), [("0", 0), ("512", 512), ("4 KiB", 4096), ("2GiB", 2 << 30)])
+def test_a_size_is_bytes_or_a_number_and_its_unit(text, size):
+    """Units are those of 1024."""
+    assert loaded(f"retention: {{refused: {text}}}").retention.refused == size
+
+
+@pytest.mark.parametrize("text", ["90", "0d", "d", "-1d", "1y", "true", "1.5d", ""])
+def test_what_is_no_age_is_told(text):
+    """The message says what to write."""
+    (mistake,) = mistakes(f"retention: {{messages: {text}}}")
+
+    assert mistake.startswith("mwl.yaml:1:")
+    assert "for example 90d, or forever" in mistake
+
+
+@pytest.mark.parametrize("text", ["1 MB", "-1", "true", "1.5", "much"])
+def test_what_is_no_size_is_told(text):
+    """The message says what to write."""
+    (mistake,) = mistakes(f"retention: {{unknown: {text}}}")
+
+    assert "for example 256 MiB" in mistake

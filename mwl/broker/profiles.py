@@ -12,7 +12,9 @@ from functools import partial
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from mwl.broker.users import configured
 from mwl.config import Configuration, profile_folders
+from mwl.dicom.users import Users
 from mwl.errors import BadDocument, Problem
 from mwl.mapping.device import DeviceProfile, load_devices
 from mwl.mapping.facts import SiteFacts
@@ -24,12 +26,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """The profiles of all configured devices and systems, under the names the configuration gives them."""
+    """What the names of a configuration stand for: profiles of devices and systems, and users."""
 
     devices: Mapping[str, DeviceProfile]
     systems: Mapping[str, SystemProfile]
     site: SiteFacts
     zone: ZoneInfo
+    users: Users
 
 
 def bind(configuration: Configuration) -> Profiles:
@@ -63,9 +66,10 @@ class _Binding:
                 ):
                     systems[name] = bound
                     self._check_message(name, bound)
-        if self._problems:
+        users = self._tried(partial(configured, self._configuration))
+        if self._problems or users is None:
             raise BadDocument(list(dict.fromkeys(self._problems)))
-        return Profiles(devices, systems, facts, zone)
+        return Profiles(devices, systems, facts, zone, users)
 
     def _check_message(self, name: str, profile: SystemProfile) -> None:
         status = self._configuration.systems[name].status

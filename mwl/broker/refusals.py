@@ -12,7 +12,9 @@ import logging
 
 from mwl.dicom.acceptor import LOCAL_LIMIT_EXCEEDED
 from mwl.dicom.devices import CALLED_AE_NOT_RECOGNISED, CALLING_AE_NOT_RECOGNISED
+from mwl.dicom.limits import SETTINGS, Limit
 from mwl.dicom.service import AssociationFacts, Rejection
+from mwl.dicom.users import USER_NOT_ACCEPTED
 from mwl.errors import MwlError
 from mwl.logs import event
 from mwl.store import Store, callers
@@ -27,7 +29,15 @@ _REASONS = {
     CALLING_AE_NOT_RECOGNISED: "calling AE title not configured",
     CALLED_AE_NOT_RECOGNISED: "called AE title is not this broker's",
     LOCAL_LIMIT_EXCEEDED: "too many associations",
+    USER_NOT_ACCEPTED: "user identity not accepted",
 }
+_SETTINGS = {
+    CALLING_AE_NOT_RECOGNISED: "devices",
+    CALLED_AE_NOT_RECOGNISED: "dicom.ae_title",
+    LOCAL_LIMIT_EXCEEDED: SETTINGS[Limit.ASSOCIATIONS],
+    USER_NOT_ACCEPTED: "dicom.users",
+}
+"""What to look at, or to move."""
 
 
 class Refusals:
@@ -46,8 +56,10 @@ class Refusals:
             if len(self._told) >= _REMEMBERED:
                 self._told.clear()
             self._told.add(who)
+            setting = {"setting": _SETTINGS[rejection]} if rejection in _SETTINGS else {}
             event(logger, logging.WARNING, "association refused", calling_ae=association.calling_ae,
-                  called_ae=association.called_ae, address=association.address, reason=reason)  # fmt: skip
+                  called_ae=association.called_ae, address=association.address, reason=reason,
+                  **setting)  # fmt: skip
         if len(self._writes) < _WAITING:
             write = asyncio.get_running_loop().create_task(self._write(association, reason))
             self._writes.add(write)

@@ -25,6 +25,8 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, Protocol
 
 from mwl import metrics
+from mwl.broker import systems
+from mwl.broker.cleaner import Cleaner
 from mwl.broker.profiles import Profiles, bind
 from mwl.broker.refusals import Refusals
 from mwl.broker.tls import server_context
@@ -40,11 +42,12 @@ from mwl.dicom.verification import VerificationService
 from mwl.dicom.worklist import WorklistService
 from mwl.errors import MwlError, Unavailable
 from mwl.hl7 import listener
-from mwl.hl7.intake import Intake, System
+from mwl.hl7.intake import Intake
 from mwl.hl7.listener import Listener
 from mwl.hl7.notifier import Destination, Notifier
 from mwl.lifecycle import OutboxState
 from mwl.logs import event
+from mwl.mapping.romanise import preload
 from mwl.store import Store, open_store, outbox
 from mwl.web import WebServer, build
 
@@ -119,8 +122,11 @@ class Broker:
         profiles = await asyncio.to_thread(bind, configuration)
         dicom, hl7 = _acceptor_settings(configuration), _listener_settings(configuration)
         store = self._store = await asyncio.to_thread(open_store, configuration.database)
+        # So that neither the first name in another script nor the first order waits for 0.3 s of tables.
+        await asyncio.to_thread(preload)
         self._parts.append(_StorePart(store))
         self._refusals = Refusals(store)
+        self._cleaner = Cleaner(store, configuration.retention)
         self._cache = ResponseCache()
         self._services: dict[str, Service] = {}
         self._intake = Intake(store, (), profiles.site, frozenset(), _utc_now)
@@ -128,30 +134,34 @@ class Broker:
         self._status = _Status(self._notifier(configuration, profiles))
         web = WebServer(build(self.readiness, self._count_outbox), configuration.web.listen)
         door = Acceptor(
-            dicom, self._admit, self._services, prefer=self._prefer, on_rejected=self._refusals.note
+            dicom,
+            self._admit,
+            self._services,
+            prefer=self._prefer,
+            users=lambda: self._users,
+            on_rejected=self._refusals.note,
         )
         ear = Listener(self._intake, *hl7[0], tls=hl7[1], limits=hl7[2])
-        for part in (self._refusals, self._status, web, _Doors(ear, door)):
+        for part in (self._refusals, self._cleaner, self._status, web, _Doors(ear, door)):
             self._parts.append(part)
             await part.start()
         self.addresses = {"dicom": Address(*door.address), "hl7": Address(*ear.address), "web": web.address}
 
     def _use(self, configuration: Configuration, profiles: Profiles) -> None:
         """Let the next message and the next request see this set; nothing here waits."""
-        told = frozenset(name for name, system in configuration.systems.items() if system.status)
+        told = systems.told(configuration)
         devices = Devices(configuration.dicom.ae_title, profiles.devices, profiles.zone)
         services: tuple[Service, ...] = (
             VerificationService(),
             WorklistService(self._store, devices, self._cache),
             PerformedService(self._store, devices, told),
         )
-        self._devices = devices
+        self._devices, self._users = devices, profiles.users
         self._services.update({uid: service for service in services for uid in service.sop_classes})
         self._intake.told, self._intake.site = told, profiles.site
-        self._intake.systems = [
-            System(name, profiles.systems[name], system.application, system.facility)
-            for name, system in configuration.systems.items()
-        ]
+        self._intake.systems = systems.configured(configuration, profiles.systems)
+        self._intake.allowances = systems.allowances(configuration)
+        self._cleaner.use(configuration.retention)
         self.configuration = configuration
 
     def _notifier(self, configuration: Configuration, profiles: Profiles) -> Notifier:
@@ -169,7 +179,8 @@ class Broker:
             if system.status
         ]
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        return Notifier(self._store, destinations, owner=owner, site=configuration.site.name)
+        site = configuration.site.name
+        return Notifier(self._store, destinations, owner=owner, site=site, zone=profiles.zone)
 
     def _admit(self, facts: AssociationFacts) -> Rejection | None:
         return self._devices.admit(facts)

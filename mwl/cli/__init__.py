@@ -23,10 +23,11 @@ COMMANDS = {
     "demo": ("mwl.cli.demo:demo", "Show an order's way from HL7 to the worklist and back."),
     "echo": ("mwl.cli.echo:echo", "Verify that a DICOM application answers."),
     "find": ("mwl.cli.find:find", "Ask for a worklist as a device does."),
-    "hl7": ("mwl.cli.hl7:hl7", "Send HL7 messages."),
+    "hl7": ("mwl.cli.hl7:hl7", "Search, check, replay and send HL7 messages."),
     "steps": ("mwl.cli.steps:steps", "Look at scheduled steps."),
     "outbox": ("mwl.cli.outbox:outbox", "Look at what must be sent, send it again or discard it."),
     "devices": ("mwl.cli.devices:devices", "List configured devices and callers that were refused."),
+    "users": ("mwl.cli.users:users", "Make passwords of users that devices act for."),
     "db": ("mwl.cli.db:db", "Look at the database's schema, or bring it up to date."),
 }
 """Every command: where it lives, and its line in the list."""

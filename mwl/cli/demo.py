@@ -7,13 +7,15 @@ import contextlib
 import datetime as dt
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mwl.config.shipped import shipped
+from mwl.errors import MwlError
+from mwl.model import Document, text
 
 if TYPE_CHECKING:
     from mwl.broker import Broker
@@ -48,7 +50,7 @@ async def _run(*, once: bool, database: str | None) -> None:
     with tempfile.TemporaryDirectory(prefix="mwl-demo-") as folder:
         async with Ris.listening() as ris:
             url = database or f"sqlite:///{Path(folder) / 'demo.db'}"
-            async with _serving(_settings(url, ris.port)) as broker:
+            async with _serving(_settings(url, ris.port, once=once)) as broker:
                 stage = Stage(broker.addresses, ris, shipped("fixtures"), dt.date.today())  # noqa: DTZ011  the site's
                 await _play(stage)
                 if not once:
@@ -62,8 +64,7 @@ async def _play(stage: Stage) -> None:
     for order in ("1-order-ct", "2-order-ct-chinese", "3-order-us"):
         await stage.order(order)
     items = await stage.refresh("Both devices refresh.")
-    first = items["CT1"][0]
-    await stage.begin(first)
+    await stage.begin(_first_order(items["CT1"]))
     await stage.refresh("The exam runs: its entry stays, so that it can be resumed or appended to.")
     await stage.complete()
     await stage.refresh("The exam is done: it has left the list.")
@@ -73,9 +74,20 @@ async def _play(stage: Stage) -> None:
     await stage.refresh("The RIS has cancelled it.")
 
 
-def _settings(database: str, ris_port: int) -> dict[str, object]:
-    """Return the demo's configuration, as it would stand in mwl.yaml."""
-    ports = {name: port if _free(port) else 0 for name, port in _STANDARD.items()}
+def _first_order(worklist: Sequence[Document]) -> Document:
+    """Return the entry of the first order; a database that was given may hold others."""
+    for item in worklist:
+        if text(item, "00080050") == "ACC1001":
+            return item
+    raise MwlError("the demo's first order is not on the worklist: give it an empty database")
+
+
+def _settings(database: str, ris_port: int, *, once: bool) -> dict[str, object]:
+    """Return the demo's configuration, as it would stand in mwl.yaml.
+
+    Nobody needs to find a demo that ends by itself: it leaves the contract's ports to others.
+    """
+    ports = {name: port if not once and _free(port) else 0 for name, port in _STANDARD.items()}
     return {
         "site": {"name": "HOSP"},
         "database": database,

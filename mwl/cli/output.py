@@ -20,12 +20,18 @@ def print_json(data: Any) -> None:
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under their headers, in columns as wide as their content."""
-    cells = [[printable(value) for value in row] for row in rows]
-    widths = [max(map(_width, column)) for column in zip(headers, *cells, strict=True)]
+    head, *lines = aligned([headers, *rows])
     bold = "NO_COLOR" not in os.environ
-    click.secho(_line(headers, widths), bold=bold or None)
-    for row in cells:
-        click.echo(_line(row, widths))
+    click.secho(head, bold=bold or None)
+    for line in lines:
+        click.echo(line)
+
+
+def aligned(rows: Iterable[Sequence[object]]) -> list[str]:
+    """Return each row as a line, in columns as wide as their content."""
+    cells = [[printable(value) for value in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    return [_line(row, widths) for row in cells]
 
 
 def printable(value: object) -> str:

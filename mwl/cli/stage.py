@@ -59,7 +59,7 @@ class Ris:
         deframer = Deframer(1 << 20)
         with contextlib.closing(writer):
             while chunk := await reader.read(65536):
-                for found in deframer.feed(chunk):
+                for found in (*deframer.feed(chunk), *deframer.flush()):
                     if isinstance(found, Frame):
                         received = found.payload.decode("utf-8")
                         await self.told.put(received)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _STATES = [state.value for state in StepState]
 _INDENT = "  "
+_HELD = ", held"  # the order is on hold: the step is on no worklist
 _SEPARATOR = "\\"  # PS3.5 6.4
 
 
@@ -97,11 +98,11 @@ def show(step: int, *, as_json: bool) -> None:
     _print_links("performed", [dataclasses.astuple(each) for each in linked.performed])
 
 
-def _print_links(title: str, rows: list[tuple[str, ...]]) -> None:
+def _print_links(title: str, rows: list[tuple[object, ...]]) -> None:
     if rows:
         click.secho(title, bold=True)
     for row in rows:
-        click.echo(_INDENT + printable("  ".join(row)))
+        click.echo(_INDENT + printable("  ".join(map(str, row))))
 
 
 def described(document: Document) -> Iterator[str]:
@@ -125,7 +126,7 @@ def _levels(item: WorklistItem) -> dict[str, Document]:
 
 
 def _plain(item: WorklistItem) -> dict[str, object]:
-    return {"key": item.ref.key, "system": item.system, **_levels(item)}
+    return {"key": item.ref.key, "system": item.system, "held": item.held, **_levels(item)}
 
 
 def _row(item: WorklistItem) -> tuple[object, ...]:
@@ -138,6 +139,6 @@ def _row(item: WorklistItem) -> tuple[object, ...]:
         text(item.patient, "00100010"),
         text(item.patient, "00100020"),
         text(item.procedure, "00080050"),
-        text(item.step, "00400020"),
+        text(item.step, "00400020") + (_HELD if item.held else ""),
         item.system,
     )

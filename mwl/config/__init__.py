@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import PrivateAttr, ValidationError
 
 from mwl import yamldoc
-from mwl.config.model import Device, Dicom, Hl7, Settings, Site, Status, System, Tls, Web
+from mwl.config.model import Device, Dicom, Hl7, Retention, Settings, Site, Status, System, Tls, User, Web
 from mwl.config.shipped import profile_folders, shipped
 from mwl.config.sources import Written, find, gather
 from mwl.config.values import ANYONE, Address, ae_title, without_password
@@ -28,10 +28,12 @@ __all__ = [
     "Device",
     "Dicom",
     "Hl7",
+    "Retention",
     "Site",
     "Status",
     "System",
     "Tls",
+    "User",
     "Web",
     "ae_title",
     "load",

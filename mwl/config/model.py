@@ -7,6 +7,7 @@ embedded database and takes anyone on both sides.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import zoneinfo
 from collections.abc import Mapping
@@ -19,11 +20,15 @@ from mwl.config.values import (
     ANYONE,
     Address,
     AETitle,
+    Age,
     CharsetLabel,
     DatabaseUrl,
     Listen,
     MessageKind,
+    PasswordHash,
     Peer,
+    Secret,
+    Size,
     Text,
     UidRoot,
     ZoneName,
@@ -102,6 +107,23 @@ class DicomLimits(Section):
     """Bytes of the longest identifier or performed step the broker takes."""
 
 
+class User(Section):
+    """A user whom devices may act for (PS3.7 D.3.3.7); one without a password is known by name alone."""
+
+    password: Secret | None = None
+    """Password in the clear; it belongs into a variable, not into this file."""
+    password_file: Path | None = None
+    """File that holds the password, on one line."""
+    password_hash: PasswordHash | None = None
+    """Hash of the password, as ``mwl users password`` prints it."""
+
+    @model_validator(mode="after")
+    def _one_password(self) -> User:
+        if sum(each is not None for each in (self.password, self.password_file, self.password_hash)) > 1:
+            raise ValueError("a user has one password: in the clear, in a file, or as a hash")
+        return self
+
+
 class Dicom(Section):
     """The DICOM side: where devices ask for the worklist and report performed steps."""
 
@@ -113,6 +135,16 @@ class Dicom(Section):
     """TLS of this listener; absent: none."""
     limits: DicomLimits = DicomLimits()
     """Bounds of associations."""
+    users: Annotated[Mapping[Text, User], _Empty] = {}
+    """Users devices may act for; where there are none, whom a device states is not looked at."""
+    user_required: bool = False
+    """Whether a device must act for one of these users, and prove it."""
+
+    @model_validator(mode="after")
+    def _some_user(self) -> Dicom:
+        if self.user_required and not self.users:
+            raise ValueError("user_required lets nobody in while there are no users")
+        return self
 
 
 class Hl7Limits(Section):
@@ -177,6 +209,17 @@ class System(Section):
     """Where it is told of status; absent: it is told nothing."""
 
 
+class Retention(Section):
+    """How long things are kept, and how much of them."""
+
+    messages: Age = dt.timedelta(days=90)
+    """How long an HL7 message is kept after it last came: ``90d``, ``12h``, ``8w`` or ``forever``."""
+    refused: Size = 256 * MIB
+    """How much of the refused messages of configured systems is kept a day (UTC): ``256 MiB``."""
+    unknown: Size = 32 * MIB
+    """How much is kept a day (UTC) of messages from nobody configured, or that were not understood."""
+
+
 class Settings(Section):
     """Everything that may be configured."""
 
@@ -196,3 +239,5 @@ class Settings(Section):
     """Calling AE title to device; only these may associate, "*" means anyone."""
     systems: Annotated[Mapping[Text, System], _Empty] = {"any": System()}
     """Systems that send orders and want status, by a name used in logs, metrics and the database."""
+    retention: Retention = Retention()
+    """What is kept, and for how long."""

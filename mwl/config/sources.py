@@ -24,6 +24,7 @@ SEARCHED = (Path("mwl.yaml"), Path("/etc/mwl/mwl.yaml"))
 _NO_SETTINGS = frozenset({"MWL_CONFIG", "MWL_LOG_LEVEL", "MWL_REQUIRE_PEERS"})
 _TESTS = "MWL_TEST_"
 _DATABASE: Place = ("database",)
+_NAMES: frozenset[Place] = frozenset({("devices",), ("systems",), ("dicom", "users")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ class _Tree:
         place: Place = ()
         inner: Any = self.data
         for part in parts:
-            names_follow = place in {("devices",), ("systems",)} or place[-1:] == ("vars",)
+            names_follow = place in _NAMES or place[-1:] == ("vars",)
             key = _spelled(part, inner) if names_follow else part.lower()
             place = (*place, key)
             inner = inner.get(key) if isinstance(inner, dict) else None

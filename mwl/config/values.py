@@ -7,12 +7,15 @@ sentence that says what to write instead; the place of the mistake is put in fro
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import zoneinfo
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr, WithJsonSchema
+
+from mwl.config.passwords import HashedPassword
 
 ANYONE = "*"
 """As an AE title, application or facility: every one that no other entry names."""
@@ -24,6 +27,11 @@ _PORTS = range(65536)
 _UID_ROOT = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")  # PS3.5 9.1: no leading zeros
 _CHARSET = re.compile(r"ISO_IR [0-9]{1,3}|ISO 2022 IR [0-9]{1,3}|GB18030|GBK")  # PS3.3 C.12.1.1.2
 _MESSAGE = re.compile(r"[A-Z]{3}\^[A-Z][A-Z0-9]{2}")
+FOREVER = "forever"
+_AGE = re.compile(r"(?P<number>[1-9][0-9]{0,4}) ?(?P<unit>[mhdw])")
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes"}
+_SIZE = re.compile(r"(?P<number>[0-9]{1,9}) ?(?P<prefix>[KMGT]iB)")
+_PREFIXES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _LISTEN = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})")
 
 
@@ -89,6 +97,34 @@ def without_password(url: str) -> str:
     return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
 
 
+def age(text: object) -> dt.timedelta | None:
+    """Read a length of time such as ``90d``; None is for ever.  Raises `ValueError`."""
+    if text == FOREVER:
+        return None
+    if isinstance(text, str) and (match := _AGE.fullmatch(text.strip())):
+        return dt.timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
+    raise ValueError(f"write a number and m, h, d or w, for example 90d, or {FOREVER}")
+
+
+def _written_age(value: dt.timedelta | None) -> str:
+    """Return a length of time as it would be written, in the longest unit it is a multiple of."""
+    if value is None:
+        return FOREVER
+    letter, unit = next(
+        (letter, unit) for letter, name in _UNITS.items() if not value % (unit := dt.timedelta(**{name: 1}))
+    )
+    return f"{value // unit}{letter}"
+
+
+def size(text: object) -> int:
+    """Read a number of bytes, alone or as in ``256 MiB``; raise `ValueError` for anything else."""
+    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+        return text
+    if isinstance(text, str) and (match := _SIZE.fullmatch(text.strip())):
+        return int(match["number"]) * _PREFIXES[match["prefix"]]
+    raise ValueError("write a number of bytes, or for example 256 MiB")
+
+
 def _zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
@@ -120,11 +156,23 @@ def _message(kind: str) -> str:
     return kind
 
 
+def _secret(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value():
+        raise ValueError("an empty password is none")
+    return secret
+
+
 def _reachable(address: Address) -> Address:
     if not address.port:
         raise ValueError("port 0 cannot be connected to")
     return address
 
+
+_AgeSchema = (
+    PlainSerializer(_written_age),
+    WithJsonSchema({"type": "string", "examples": ["90d", FOREVER]}),
+)
+_SizeSchema = (WithJsonSchema({"type": ["string", "integer"], "examples": ["256 MiB"]}),)
 
 _AddressSchema = (PlainSerializer(str), WithJsonSchema({"type": "string", "examples": ["127.0.0.1:11112"]}))
 
@@ -137,5 +185,18 @@ AETitle = Annotated[str, BeforeValidator(_written), AfterValidator(ae_title)]
 DatabaseUrl = Annotated[Text, AfterValidator(_database)]
 ZoneName = Annotated[Text, AfterValidator(_zone)]
 UidRoot = Annotated[Text, AfterValidator(_uid_root)]
+Age = Annotated[dt.timedelta | None, BeforeValidator(age), *_AgeSchema]
+"""How long something is kept; None is for ever."""
+Size = Annotated[int, BeforeValidator(size), *_SizeSchema]
+"""A number of bytes."""
 CharsetLabel = Annotated[Text, AfterValidator(_charset)]
 MessageKind = Annotated[Text, AfterValidator(_message)]
+Secret = Annotated[SecretStr, BeforeValidator(_written), AfterValidator(_secret)]
+"""Text that is never shown."""
+PasswordHash = Annotated[
+    HashedPassword,
+    BeforeValidator(HashedPassword.parse),
+    PlainSerializer(lambda _: str(SecretStr("x"))),
+    WithJsonSchema({"type": "string"}),
+]
+"""A password only to compare with; shown like one in the clear."""

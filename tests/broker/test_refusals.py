@@ -11,6 +11,7 @@ from mwl.broker.refusals import Refusals
 from mwl.dicom.acceptor import LOCAL_LIMIT_EXCEEDED
 from mwl.dicom.devices import CALLING_AE_NOT_RECOGNISED
 from mwl.dicom.service import AssociationFacts, Rejection
+from mwl.dicom.users import USER_NOT_ACCEPTED
 from mwl.errors import Unavailable
 
 
@@ -35,15 +36,16 @@ def told(caplog) -> list[dict]:
 
 
 @pytest.mark.parametrize(
-    ("rejection", "reason"),
+    ("rejection", "reason", "setting"),
     [
-        (CALLING_AE_NOT_RECOGNISED, "calling AE title not configured"),
-        (LOCAL_LIMIT_EXCEEDED, "too many associations"),
-        (Rejection(1, 2, 2), "rejected 1/2/2"),
+        (CALLING_AE_NOT_RECOGNISED, "calling AE title not configured", "devices"),
+        (LOCAL_LIMIT_EXCEEDED, "too many associations", "dicom.limits.associations"),
+        (USER_NOT_ACCEPTED, "user identity not accepted", "dicom.users"),
+        (Rejection(1, 2, 2), "rejected 1/2/2", None),
     ],
 )
-async def test_the_reason_is_in_words(caplog, rejection, reason):
-    """The numbers of PS3.8 are for the wire."""
+async def test_the_reason_is_in_words(caplog, rejection, reason, setting):
+    """The numbers of PS3.8 are for the wire; what there is to set is named beside them."""
     store = SlowStore()
     noted = Refusals(store)
 
@@ -51,7 +53,7 @@ async def test_the_reason_is_in_words(caplog, rejection, reason):
     store.go_on.set()
     await noted.stop()
 
-    assert told(caplog)[0]["reason"] == reason
+    assert (told(caplog)[0]["reason"], told(caplog)[0].get("setting")) == (reason, setting)
 
 
 async def test_a_caller_is_told_of_once_from_each_address(caplog):

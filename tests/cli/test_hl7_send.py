@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from mwl.cli.hl7_send import messages
+from mwl.cli.hl7_files import messages
 
 ORDER = "MSH|^~\\&|RIS|HOSP|MWL||20260705||ORM^O01|{0}|P|2.3\nPID|||PID001\n"
 
@@ -115,6 +115,20 @@ def test_any_line_end_separates_segments(ending):
     )
 
     assert messages(raw) == [b"MSH|1\rPID|1\r", b"MSH|2\rPID|2\r"]
+
+
+def test_a_line_feed_in_the_text_of_a_message_stays_there():
+    """D-23: where segments end with CR, LF is what a person typed."""
+    raw = b"MSH|1\rNTE|||one\ntwo\r\nMSH|2\rNTE|||MSH|3\r"
+
+    assert messages(raw) == [b"MSH|1\rNTE|||one\ntwo\r", b"MSH|2\rNTE|||MSH|3\r"]
+
+
+def test_the_messages_of_a_batch_are_sent_one_by_one():
+    """Its frame is left out."""
+    raw = b"FHS|^~\\&|RIS\nBHS|^~\\&|RIS\nMSH|1\nPID|1\nMSH|2\nBTS|2\nFTS|1\n"
+
+    assert messages(raw) == [b"MSH|1\rPID|1\r", b"MSH|2\r"]
 
 
 def test_bytes_are_sent_as_they_stand():

@@ -20,6 +20,17 @@ def test_steps_are_listed_by_their_starts(mwl, ordered):
     ]  # fmt: skip
 
 
+def test_a_step_on_hold_says_so(mwl, ordered):
+    """It is on no worklist, but in the list, and marked."""
+    ordered.write_now(lambda tx: transitions.hold(tx, 1, held=True, source="hl7 RIS 2"))
+
+    lines = mwl("steps", "list").out.splitlines()
+    held, other = mwl("steps", "list", "--json").json
+
+    assert "SCHEDULED, held" in lines[1]
+    assert (held["held"], other["held"]) == (True, False)
+
+
 def test_steps_are_chosen_by_what_a_caller_knows(mwl, ordered):
     """Patient, accession, state and day narrow the list."""
 
@@ -74,10 +85,10 @@ def test_a_step_names_the_message_it_came_from(mwl, ordered):
     key = mwl("steps", "list", "--json").json[0]["key"]
 
     def work(tx) -> None:
-        message = messages.record(
+        message = messages.arrived(
             tx, MessageRecord("127.0.0.1:1", b"x", system="RIS", control_id="A1", kind="ORM^O01")
         )
-        messages.link(tx, message, steps=[key])
+        messages.link(tx, message.key, steps=[key])
         messages.answered(tx, message, "AA", None)
 
     ordered.write_now(work)
