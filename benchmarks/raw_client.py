@@ -1,0 +1,114 @@
+"""A worklist client on a raw socket, so that the client costs little: bytes are made once and replayed.
+
+It speaks just enough of PS3.8 to associate, send one C-FIND, count the pending responses, and release.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+from io import BytesIO
+
+from pydicom.dataset import Dataset
+from pynetdicom.dimse_messages import C_FIND_RQ
+from pynetdicom.dimse_primitives import C_FIND
+from pynetdicom.dsutils import encode
+from pynetdicom.pdu import A_ASSOCIATE_RQ, A_RELEASE_RQ
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    MaximumLengthNotification,
+)
+from pynetdicom.presentation import build_context
+
+WORKLIST = "1.2.840.10008.5.1.4.31"
+IMPLICIT_LE = "1.2.840.10008.1.2"
+
+
+@dataclass(frozen=True)
+class Script:
+    """The bytes of one association: A-ASSOCIATE-RQ, C-FIND-RQ, A-RELEASE-RQ."""
+
+    associate: bytes
+    find: bytes
+    release: bytes
+
+
+def script(calling: str, called: str, keys: Dataset) -> Script:
+    """Make the bytes of an association that asks for *keys*."""
+    primitive = A_ASSOCIATE()
+    primitive.application_context_name = "1.2.840.10008.3.1.1.1"
+    primitive.calling_ae_title, primitive.called_ae_title = calling, called
+    length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    length.maximum_length_received = 65536
+    implementation.implementation_class_uid = "1.2.3.4"
+    primitive.user_information = [length, implementation]
+    context = build_context(WORKLIST, IMPLICIT_LE)
+    context.context_id = 1
+    primitive.presentation_context_definition_list = [context]
+    associate = A_ASSOCIATE_RQ()
+    associate.from_primitive(primitive)
+    request = C_FIND()
+    request.MessageID, request.AffectedSOPClassUID, request.Priority = 1, WORKLIST, 2
+    request.Identifier = BytesIO(encode(keys, True, True) or b"")
+    message = C_FIND_RQ()
+    message.primitive_to_message(request)
+    values = [value for pdata in message.encode_msg(1, 65536) for value in pdata.presentation_data_value_list]
+    find = b"".join(_p_data(context_id, value) for context_id, value in values)
+    return Script(associate.encode(), find, A_RELEASE_RQ().encode())
+
+
+def _p_data(context_id: int, value: bytes) -> bytes:
+    return struct.pack(">BBIIB", 4, 0, len(value) + 5, len(value) + 1, context_id) + value
+
+
+def whole_association(address: tuple[str, int], said: Script) -> int:
+    """Connect, associate, query, release; return the number of pending responses."""
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream = connection.makefile("rb", buffering=1 << 16)
+        connection.sendall(said.associate)
+        if _pdu(stream)[0] != 2:
+            raise RuntimeError("the association was refused")
+        found = query(connection, stream, said)
+        connection.sendall(said.release)
+        if _pdu(stream)[0] != 6:
+            raise RuntimeError("the release was not confirmed")
+        return found
+
+
+def query(connection: socket.socket, stream: object, said: Script) -> int:
+    """Send the query on an open association; return the number of pending responses."""
+    connection.sendall(said.find)
+    pendings = 0
+    while True:
+        kind, body = _pdu(stream)
+        if kind != 4:
+            raise RuntimeError(f"unexpected PDU {kind}")
+        for status in _statuses(body):
+            if status not in (0xFF00, 0xFF01):
+                if status != 0:
+                    raise RuntimeError(f"the query failed with {status:04X}")
+                return pendings
+            pendings += 1
+
+
+def _pdu(stream: object) -> tuple[int, bytes]:
+    header = stream.read(6)  # type: ignore[attr-defined]
+    if len(header) < 6:
+        raise RuntimeError("the connection was closed")
+    kind, length = header[0], struct.unpack(">I", header[2:])[0]
+    return kind, stream.read(length)  # type: ignore[attr-defined]
+
+
+def _statuses(body: bytes) -> list[int]:
+    """Return the status of each command set in a P-DATA-TF; data fragments are passed over."""
+    found, position = [], 0
+    while position < len(body):
+        length = struct.unpack_from(">I", body, position)[0]
+        if body[position + 5] & 1:
+            at = body.index(b"\x00\x00\x00\x09\x02\x00\x00\x00", position)
+            found.append(struct.unpack_from("<H", body, at + 8)[0])
+        position += 4 + length
+    return found
