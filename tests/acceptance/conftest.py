@@ -41,6 +41,7 @@ class Broker:
         self.raw_log: list[str] = []
         self.addresses: dict[str, tuple[str, int]] = {}
         self._ready = threading.Event()
+        self._heard = threading.Condition()
         self.configure(configuration)
         self.start()
 
@@ -74,11 +75,30 @@ class Broker:
             self.raw_log.append(line)
             with contextlib.suppress(ValueError):
                 event = json.loads(line)
-                self.events.append(event)
+                with self._heard:
+                    self.events.append(event)
+                    self._heard.notify_all()
                 if event["event"] == "ready":
                     self.addresses = {name: _address(event[name]) for name in ("dicom", "hl7", "web")}
                     self._ready.set()
         self._ready.set()  # an end without ready is noticed by start
+
+    def until(self, name: str, since: int = 0) -> dict[str, Any]:
+        """Wait for a log event of this name behind the first *since* ones, and return it."""
+
+        def heard() -> dict[str, Any] | None:
+            return next((each for each in self.events[since:] if each["event"] == name), None)
+
+        with self._heard:
+            found = self._heard.wait_for(heard, STARTED_WITHIN)
+        assert found is not None, f"no event {name!r}:\n" + "".join(self.raw_log[-40:])
+        return found
+
+    def reload(self) -> None:
+        """Have the broker read its files again, and wait until it has."""
+        since = len(self.events)
+        self.process.send_signal(signal.SIGHUP)
+        self.until("reloaded", since)
 
     def stop(self) -> int:
         """End the process by SIGTERM; return its exit code."""
@@ -115,6 +135,22 @@ class Broker:
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     return host, int(port)
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[..., contextlib.AbstractContextManager[Broker]]:
+    """Make a broker that many tests share: ``with serving(folder, devices=...) as broker``."""
+
+    @contextlib.contextmanager
+    def serve(folder: Path, **changes: Any) -> Iterator[Broker]:
+        broker = Broker(folder, {**CONFIGURATION, **changes})
+        try:
+            yield broker
+        finally:
+            if broker.process.poll() is None:
+                broker.kill()
+
+    return serve
 
 
 @pytest.fixture
