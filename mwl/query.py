@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from mwl import names
 from mwl.model import STEP_SEQUENCE, Document, WorklistItem, values
 
 Path: TypeAlias = tuple[str, ...]
@@ -30,6 +31,7 @@ class Op(StrEnum):
     IN = "in"  # any stored value equals any of values (padding ignored)
     WILDCARD = "wildcard"  # any stored value matches any of the patterns with * and ?
     NAME = "name"  # person name patterns, group by group, case folded (A-23 to A-25)
+    SOUNDS = "sounds"  # person name: one of its keys in `mwl.names` matches one of values (A-26)
     RANGE = "range"  # values = (low, high), inclusive, "" is open; DA as YYYYMMDD, TM as HHMMSS.FFFFFF
     SPAN = "span"  # on START_DATE: date and time combined (A-40), YYYYMMDDHHMMSS.FFFFFF
     PRESENT = "present"  # has a non-empty value
@@ -55,6 +57,7 @@ class WorklistQuery:
     criteria: tuple[Criterion, ...] = ()
     limit: int | None = None  # how many references at most, plus one that tells of overflow
     nearest: str | None = None  # with *limit*: keep the nearest to this instant, YYYYMMDDHHMMSS
+    held: bool = False  # whether steps of orders on hold count too: for people, never for a device
 
 
 def fold(text: str) -> str:
@@ -65,6 +68,39 @@ def fold(text: str) -> str:
 def name_groups(text: str) -> tuple[str, ...]:
     """Return the folded component groups of a person name, each without its empty tail (A-24)."""
     return tuple(fold(group).strip().rstrip("^ ") for group in text.split("="))
+
+
+@lru_cache(maxsize=4096)
+def name_patterns(wanted: str) -> tuple[tuple[str, ...], ...]:
+    """Return, for each component group of a key, the folded patterns of which one must match.
+
+    A component that is not there is an empty one (A-24), and ``*`` matches it: ``DOE^JOHN^*`` asks
+    for DOE^JOHN too.  A group that asks for nothing has one pattern, ``""``.
+    """
+    return tuple(_shortened(group) for group in name_groups(wanted))
+
+
+def _shortened(group: str) -> tuple[str, ...]:
+    """Cut components of ``*`` alone off the end; of each pattern and the one cut from it both count."""
+    longer = end = len(group)
+    while (start := _start_of_star(group, end)) > 0:
+        longer, end = end, start
+    shortest = group[:end].rstrip("^ ")
+    if not shortest or end == longer:
+        return (group,)
+    # What ends in * matches whatever the longer ones do.
+    return (shortest,) if shortest.endswith("*") else (group[:longer], shortest)
+
+
+def _start_of_star(group: str, end: int) -> int:
+    """Return where the ``^*`` begins that *group* ends with at *end*, 0 where it does not."""
+    stars = end
+    while stars and group[stars - 1] == "*":
+        stars -= 1
+    caret = stars
+    while caret and group[caret - 1] == "^":
+        caret -= 1
+    return caret if caret < stars < end else 0
 
 
 @lru_cache(maxsize=4096)
@@ -114,6 +150,9 @@ def _decide(criterion: Criterion, scope: Document, tag: str) -> bool:
             return any(pattern(p).fullmatch(_plain(value)) for value in found for p in criterion.values)
         case Op.NAME:
             return any(name_matches(p, _plain(value)) for value in found for p in criterion.values)
+        case Op.SOUNDS:
+            sounds = {key for value in found for key in names.keys(_plain(value))}
+            return any(pattern(p).fullmatch(sound) for p in criterion.values for sound in sounds)
         case Op.RANGE:
             times = scope[tag]["vr"] == "TM" if found else False
             return any(
@@ -130,11 +169,15 @@ def _decide(criterion: Criterion, scope: Document, tag: str) -> bool:
 
 def name_matches(wanted: str, stored: str) -> bool:
     """Match person names group by group: a key without "=" may match any group (A-25)."""
-    keys, groups = name_groups(wanted), name_groups(stored)
+    keys, groups = name_patterns(wanted), name_groups(stored)
     if len(keys) == 1:
-        return any(pattern(keys[0]).fullmatch(group) for group in groups if group)
+        return any(_matches(keys[0], group) for group in groups if group)
     padded = (*groups, "", "")
-    return all(not key or pattern(key).fullmatch(group) for key, group in zip(keys, padded, strict=False))
+    return all(key == ("",) or _matches(key, group) for key, group in zip(keys, padded, strict=False))
+
+
+def _matches(patterns: tuple[str, ...], group: str) -> bool:
+    return any(pattern(each).fullmatch(group) for each in patterns)
 
 
 def _plain(value: Any) -> str:
