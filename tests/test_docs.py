@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import configparser
 import importlib.util
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,12 +22,19 @@ from mwl import config
 from mwl.broker import bind, running
 from mwl.cli import cli, exits
 from mwl.config import model, shipped
+from mwl.dicom import encoding, operations
+from mwl.dicom.association import Timeouts
+from mwl.dicom.elements import MAX_DEPTH, MAX_PARTS
+from mwl.dicom.response_cache import ResponseCache
+from mwl.dicom.upper_layer import PduLimits
+from mwl.hl7 import ack, listener, message, notifier
 from mwl.mapping.device import SiteFacts, load_devices
 from mwl.mapping.functions import STRUCTURES, TEXTS
 from mwl.mapping.operations import OPERATIONS
 from mwl.mapping.status_facts import FACTS
 from mwl.mapping.status_template import FUNCTIONS
 from mwl.mapping.system import load_systems
+from mwl.store import callers, engine, writer
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -327,6 +335,42 @@ def test_every_exit_code_is_documented():
     )
 
 
+def _default(kind: type, name: str) -> object:
+    return inspect.signature(kind).parameters[name].default
+
+
+FIXED = {
+    "128 KiB; an association request 64 KiB": (PduLimits().data, PduLimits().request)
+    == (128 << 10, 64 << 10),
+    "DICOM 10 seconds, HL7 15 seconds": (Timeouts().tls_handshake, listener._HANDSHAKE) == (10, 15),
+    "| a DICOM message, from its first byte to its last | 60 seconds |": Timeouts().message == 60,
+    "aborted after 60 seconds": Timeouts().write == 60,
+    "4 MiB, 150000 elements, 16 levels": (encoding.MAX_BYTES, MAX_PARTS, MAX_DEPTH) == (4 << 20, 150_000, 16),
+    "| requests waiting on one association | 4 |": operations._MOST_WAITING == 4,
+    "| memory for encoded responses | 64 MiB |": ResponseCache()._capacity == 64 << 20,
+    "10000 segments, 10000 parts in a field": (message.MAX_SEGMENTS, message.MAX_PARTS) == (10_000, 10_000),
+    "20, of 200 characters each": (ack._MOST_FINDINGS, ack._MOST_TEXT) == (20, 200),
+    "| wait for the answer to a status message | 30 seconds |": _default(
+        notifier.Destination, "answer_within"
+    )
+    == 30,
+    "1 second, doubling up to 60 seconds": [notifier.backoff(n) for n in (1, 2, 3, 9)] == [1, 2, 4, 60],
+    "HL7 messages 20 seconds": running.DRAIN == 20,
+    "waits 5 seconds for a lock": engine.LOCK_TIMEOUT == 5000,
+    "at most 30 seconds altogether": engine.STATEMENT_TIMEOUT == 30_000,
+    "Up to 10000 changes": writer.WAITING == 10_000,
+    "keeps the latest 1000": callers.KEPT == 1000,
+}
+"""What the operator's guide says of limits that cannot be configured, and whether it is so."""
+
+
+@pytest.mark.parametrize("phrase", FIXED)
+def test_a_fixed_limit_is_what_the_manual_says(phrase):
+    """The number is that of the program, and stands in the operator's guide."""
+    assert phrase in page("operator.md")
+    assert FIXED[phrase]
+
+
 # ── the unit ──
 
 
@@ -382,7 +426,9 @@ def test_every_file_of_the_project_that_is_named_exists(path):
 @pytest.mark.parametrize("path", PAGES, ids=named)
 def test_prose_has_one_sentence_a_line(path):
     """A change of one sentence is a change of one line."""
-    lines = [line for line in prose(path.read_text("utf-8")).splitlines() if not line.startswith(("|", "<", "#"))]
+    lines = [
+        line for line in prose(path.read_text("utf-8")).splitlines() if not line.startswith(("|", "<", "#"))
+    ]
     bare = [re.sub(r"`[^`]*`", "x", line).lstrip("-0123456789. ") for line in lines]
 
     assert [line for line in bare if re.search(r"[\w)*][.?!](\*\*)? [A-Z*]", line)] == []

@@ -23,7 +23,6 @@ safe for the same reason as MLLP: a CR is no part of a character in any set that
 
 from __future__ import annotations
 
-import codecs
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -35,9 +34,9 @@ from mwl.hl7.ack import new_control_id
 from mwl.hl7.escapes import USUAL
 from mwl.hl7.header import Header, read_header
 
-MAX_MESSAGES: Final = 10_000  # a block of 4 MiB holds as many small orders as that
+MAX_PARTS: Final = 10_000  # messages, headers and trailers; a block of 4 MiB holds as many small orders
 
-_BEGINS = re.compile(rb"[FB]HS(?![A-Za-z0-9])")
+_BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?P<name>[FB]HS)(?![A-Za-z0-9])")
 _NAME = rb"(?P<name>FHS|BHS|MSH|BTS|FTS)(?![A-Za-z0-9])"
 _AFTER_CR = re.compile(rb"(?:\A|\r\n?)" + _NAME)
 _AFTER_LF = re.compile(rb"(?:\A|[\r\n])" + _NAME)
@@ -65,9 +64,8 @@ class Batch:
 
     @classmethod
     def open(cls, raw: bytes) -> Batch | None:
-        """Take a block apart; None where it is no batch.  Raises `NotUnderstood` for too many messages."""
-        raw = raw.removeprefix(codecs.BOM_UTF8).lstrip()
-        return _Opening().run(raw) if _BEGINS.match(raw) else None
+        """Take a block apart; None where it is no batch.  Raises `NotUnderstood` for too many parts."""
+        return _Opening().run(raw[begin.start("name") :]) if (begin := _BEGINS.match(raw)) else None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -120,7 +118,10 @@ class _Opening:
         self._frame: list[bytes] = []
 
     def run(self, raw: bytes) -> Batch:
-        for name, segment in _segments(raw):
+        for count, (name, segment) in enumerate(_segments(raw), 1):
+            if count > MAX_PARTS:
+                text = f"the batch has more than {MAX_PARTS} messages, headers and trailers"
+                raise NotUnderstood([Finding(Location("BHS"), 207, text)])
             if name == b"MSH":
                 self._message(segment)
             else:
@@ -152,9 +153,6 @@ class _Opening:
     def _message(self, segment: bytes) -> None:
         self._begin(None)
         self._messages.append(segment)
-        if sum(len(part.messages) for part in self._parts) + len(self._messages) > MAX_MESSAGES:
-            text = f"the batch has more than {MAX_MESSAGES} messages"
-            raise NotUnderstood([Finding(Location("BHS"), 207, text)])
 
     def _end(self, count: str | None) -> None:
         if self._open:
@@ -170,10 +168,13 @@ def _segments(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
     """
     first = re.search(rb"[\r\n]", raw)
     pattern = _AFTER_LF if first and first[0] == b"\n" else _AFTER_CR
-    found = list(pattern.finditer(raw))
-    ends = [each.start("name") for each in found[1:]] + [len(raw)]
-    for each, end in zip(found, ends, strict=True):
-        yield each["name"], raw[each.start("name") : end]
+    before: re.Match[bytes] | None = None
+    for found in pattern.finditer(raw):
+        if before is not None:
+            yield before["name"], raw[before.start("name") : found.start("name")]
+        before = found
+    if before is not None:
+        yield before["name"], raw[before.start("name") :]
 
 
 def _header(segment: bytes) -> Header:

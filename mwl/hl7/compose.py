@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from itertools import groupby
 
 from mwl.hl7.escapes import USUAL, escape
-from mwl.hl7.text import codec_of
+from mwl.hl7.labels import codec_of
 from mwl.mapping.romanise import transliterate
 from mwl.mapping.status_template import OutgoingMessage, Value
 

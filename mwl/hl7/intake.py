@@ -7,7 +7,8 @@ transaction has returned, never before (design 4.1).
 
 A refused message changes nothing, and is put on record by a short second transaction.  What was
 accepted before, byte for byte, is not done again: its first answer is given again (D-30).  What was
-refused before is tried anew: the profile may have been mended since.
+refused before is tried anew: the profile may have been mended since.  A batch is its messages, one
+after the other (`mwl.hl7.batch`).
 
     what happened                                       answer   on record
     applied                                             AA       yes, with its effects
@@ -108,19 +109,19 @@ class Intake:
         `mllp.frame` makes two blocks of them.
         """
         try:
-            batch = Batch.open(raw)
+            batch = await _beside_loop(raw, lambda: Batch.open(raw))
         except NotUnderstood as refusal:
             return await self._receive(self._open(raw, peer, refusal))
         if batch is None:
             return await self._receive(self._open(raw, peer))
-        messages = [message for part in batch.parts for message in part.messages]
+        inside = [message for part in batch.parts for message in part.messages]
         # One after the other: an order must not be overtaken by its own cancellation.
-        answers = [mllp.parts(await self._receive(self._open(message, peer))) for message in messages]
+        answers = [mllp.parts(await self._receive(self._open(message, peer))) for message in inside]
         more: list[bytes] = []
         if findings := batch.findings:
             frame = self._open(batch.frame, peer, Unacceptable(findings))
             more = mllp.parts(await self._receive(dataclasses.replace(frame, header=batch.named)))
-        event(logger, logging.INFO, "batch", peer=peer, messages=len(messages))
+        event(logger, logging.INFO, "batch", peer=peer, messages=len(inside))
         return batch.answer(answers, more, now=self._clock().astimezone(self.site.timezone))
 
     def _open(self, raw: bytes, peer: str, refusal: Unacceptable | None = None) -> Envelope:
@@ -161,7 +162,7 @@ class Intake:
         try:
             if envelope.acknowledges:
                 return await self._set_aside(envelope, None, occasion)
-            incoming = await _beside_loop(envelope, envelope.understand)
+            incoming = await _beside_loop(envelope.raw, envelope.understand)
             if incoming is None:
                 return await self._set_aside(envelope, self._answer(envelope, ACCEPTED), occasion)
             return await self._apply(envelope, incoming, told, occasion)
@@ -200,7 +201,7 @@ class Intake:
         self, envelope: Envelope, effect: Callable[[Transaction, int], Verdict], occasion: Occasion
     ) -> Verdict:
         """Record the message and have its *effect*, unless the same bytes had theirs before (D-30)."""
-        record = await _beside_loop(envelope, lambda: _record(envelope))
+        record = await _beside_loop(envelope.raw, lambda: _record(envelope))
         rehearsal: list[Verdict] = []
 
         def work(tx: Transaction) -> Verdict:
@@ -229,7 +230,7 @@ class Intake:
         if occasion.rehearsed or not envelope.raw.strip():  # an empty block is a sign of life at best
             return verdict
         limit = self.allowances.limit(_allowance(envelope, code))
-        record = await _beside_loop(envelope, lambda: _record(envelope))
+        record = await _beside_loop(envelope.raw, lambda: _record(envelope))
 
         def work(tx: Transaction) -> bool:
             arrival = occasion.refuse(tx, record, limit)
@@ -254,9 +255,9 @@ class Intake:
         return mllp.join([each.encode(header.codec, "replace") for each in answers]) if answers else None
 
 
-async def _beside_loop(envelope: Envelope, work: Callable[[], T]) -> T:
+async def _beside_loop(raw: bytes, work: Callable[[], T]) -> T:
     """Do *work* on a message; on a large one in a thread, so that it does not hold up the others."""
-    return await asyncio.to_thread(work) if len(envelope.raw) > _LARGE else work()
+    return await asyncio.to_thread(work) if len(raw) > _LARGE else work()
 
 
 def _allowance(envelope: Envelope, code: str) -> Allowance:

@@ -19,19 +19,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from mwl.errors import Finding, Location, Severity
 from mwl.hl7 import japanese
+from mwl.hl7.labels import JAPANESE, UNICODE, UNLABELLED, codec_of, labelled
 
 _BOM = b"\xef\xbb\xbf"
-_LATIN = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "13", "14", "15", "16")
-_ISO_IR = {100: 1, 101: 2, 109: 3, 110: 4, 144: 5, 127: 6, 126: 7, 138: 8, 148: 9, 203: 15}
-_UNICODE = "utf-8"
-_JAPANESE = "iso2022_jp_ext"  # ASCII, JIS X 0201, 0208 and 0212 by escape sequences
-_UNLABELLED = "ascii"
 _CP1252 = "cp1252"
-_MOST_LABELS = 5  # repetitions of MSH-18 that are looked at
 # What Korean and Chinese senders put before double-byte text says nothing that the label does not.
 _DESIGNATIONS = re.compile(rb"\x1b(?:\$\)[AC]|\([BJ])")
 _WIDE = {
@@ -40,29 +34,6 @@ _WIDE = {
     for mark in ("\ufeff", "")
     for name in ("MSH", "BHS", "FHS")
 }
-
-# Table 0211 and the labels seen beside it (D.4), without case and punctuation.
-_CODECS: dict[str, str] = {
-    **dict.fromkeys(("", "ASCII", "USASCII", "ISOIR6", "ISO2022IR6"), _UNLABELLED),
-    **{f"{prefix}8859{part}": f"iso8859_{part}" for part in _LATIN for prefix in ("", "ISO")},
-    **{f"ISO{kind}{ir}": f"iso8859_{part}" for ir, part in _ISO_IR.items() for kind in ("IR", "2022IR")},
-    "LATIN1": "iso8859_1",
-    # Bytes alone tell UTF-16 apart; a label that could be read as ASCII does not stand in UTF-16 (D-04).
-    **dict.fromkeys(("UNICODE", "UNICODEUTF8", "UTF8", "ISOIR192"), _UNICODE),
-    **dict.fromkeys(("UNICODEUTF16", "UTF16", "UNICODEUTF32", "UTF32"), _UNICODE),
-    **{f"{prefix}125{n}": f"cp125{n}" for n in range(9) for prefix in ("CP", "WINDOWS", "WIN")},
-    **dict.fromkeys(("ISOIR14", "ISOIR13", "ISO2022IR13"), "cp932"),
-    **dict.fromkeys(("SHIFTJIS", "SJIS", "CP932", "WINDOWS31J"), "cp932"),
-    **dict.fromkeys(("ISOIR87", "ISO2022IR87", "ISOIR159", "ISO2022IR159"), _JAPANESE),
-    **dict.fromkeys(("JAS2020", "JISX0202", "JISX0208", "ISO2022JP"), _JAPANESE),
-    "EUCJP": "euc_jp",
-    **dict.fromkeys(("GB180302000", "GB18030", "GBK", "GB2312", "CP936"), "gb18030"),
-    **dict.fromkeys(("KSX1001", "KSC5601", "EUCKR", "CP949", "ISO2022IR149"), "cp949"),
-    **dict.fromkeys(("BIG5", "CP950"), "cp950"),
-    "BIG5HKSCS": "big5hkscs",
-    **dict.fromkeys(("ISOIR166", "TIS620"), "tis_620"),
-    **{f"KOI8{letter}": f"koi8_{letter.lower()}" for letter in "RU"},
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +55,6 @@ class Decoded:
         return not any(finding.severity is Severity.ERROR for finding in self.findings)
 
 
-def codec_of(label: str, aliases: Mapping[str, str] | None = None) -> str | None:
-    """Return Python's name for a character set, or None for one that is not known.
-
-    *aliases* maps labels of a system to labels that are known; HL7's, DICOM's and common names are.
-    """
-    for written, meant in (aliases or {}).items():
-        if _plain(written) == _plain(label):
-            return _CODECS.get(_plain(meant))
-    return _CODECS.get(_plain(label))
-
-
 def decode(
     raw: bytes,
     default: str = "UNICODE UTF-8",
@@ -112,7 +72,7 @@ def decode(
     raw = raw.removeprefix(_BOM)
     if wide := wide_codec(raw):
         return _decode_wide(raw, wide, taken=utf_16)
-    label, codecs = _labelled(raw, aliases)
+    label, codecs = labelled(raw, aliases)
     if codecs is None:
         finding = Finding(_MSH_18, 103, f"character set {label[:40]!r} is not known")
         return Decoded(raw.decode("latin-1"), "latin-1", label, (finding,))
@@ -124,7 +84,7 @@ def decode(
         except UnicodeDecodeError:
             continue
         return Decoded(text, candidate, label, _lie(raw, label, codecs, candidate))
-    expected = trusted[0] if trusted else _UNICODE if codecs[0] == _UNLABELLED else codecs[0]
+    expected = trusted[0] if trusted else UNICODE if codecs[0] == UNLABELLED else codecs[0]
     finding = Finding(_place(raw, expected), 102, f"text is not valid in character set {label or default!r}")
     return Decoded(raw.decode("latin-1"), "latin-1", label, (finding,))
 
@@ -154,7 +114,7 @@ def _read(raw: bytes, codec: str) -> str:
 
     Without that a kanji between its escapes is good ASCII: ``$B;3ED(B`` would be somebody's name.
     """
-    if codec == _JAPANESE:
+    if codec == JAPANESE:
         return japanese.read(raw)
     if codec in _EXTENDED:
         raw = _DESIGNATIONS.sub(b"", raw)
@@ -167,12 +127,6 @@ _EXTENDED = frozenset({"cp949", "gb18030"})
 _ANNOUNCES = re.compile(rb"\x1b[$()*+,./-]")  # ISO 2022; what follows any other ESC is for a printer
 
 _MSH_18 = Location("MSH", 1, 18)
-_Label: TypeAlias = tuple[str, tuple[str, ...] | None]
-"""MSH-18 as written, and the codecs of its repetitions; None where the first is not known."""
-
-
-def _plain(label: str) -> str:
-    return re.sub(r"[^A-Z0-9]", "", label.upper())
 
 
 def _likely(raw: bytes, codecs: Sequence[str], default: str | None) -> Iterator[str]:
@@ -182,16 +136,16 @@ def _likely(raw: bytes, codecs: Sequence[str], default: str | None) -> Iterator[
     behind escapes, and without them is better read by it than not at all (D-41).
     """
     first, *further = codecs
-    if first == _UNLABELLED:  # table D.4: ASCII, then UTF-8, then what the site is used to
-        yield from (_UNLABELLED, _UNICODE, *further)
+    if first == UNLABELLED:  # table D.4: ASCII, then UTF-8, then what the site is used to
+        yield from (UNLABELLED, UNICODE, *further)
         yield from filter(None, (default,))
     else:
         if not raw.isascii() and _looks_unicode(raw, first):
-            yield _UNICODE
+            yield UNICODE
         yield from _meant(raw, (first,))
-        yield from (_UNICODE, *further)
+        yield from (UNICODE, *further)
     if _ANNOUNCES.search(raw):
-        yield _JAPANESE  # no other text has its escapes
+        yield JAPANESE  # no other text has its escapes
 
 
 # The national standard below what is read under its label, which leaves few bytes without a meaning.
@@ -226,11 +180,11 @@ def _single_byte(codec: str) -> bool:
 
 def _lie(raw: bytes, label: str, codecs: Sequence[str], used: str) -> tuple[Finding, ...]:
     """Report bytes that contradict their label, however they were read; an absent label says nothing."""
-    if not label or used == _UNLABELLED:
+    if not label or used == UNLABELLED:
         return ()
     if used not in codecs:
         text = f"labelled {label[:40]!r} but read as {used}"
-    elif used != _UNICODE and not raw.isascii() and _decodes(raw, _UNICODE):
+    elif used != UNICODE and not raw.isascii() and _decodes(raw, UNICODE):
         text = f"labelled {label[:40]!r} and read so, but valid UTF-8"
     else:
         return ()
@@ -243,39 +197,6 @@ def _decodes(raw: bytes, codec: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _labelled(raw: bytes, aliases: Mapping[str, str] | None) -> _Label:
-    """Return MSH-18 and its codecs, from the bytes of MSH.
-
-    A facility written in Big5 or GBK can hold a byte that looks like the field separator and so
-    shift the count: a later field is taken for MSH-18 where, decoded by it, it is the 18th.
-    """
-    line = re.split(rb"[\r\n]", raw.lstrip(b"\r\n \t"), maxsplit=1)[0]
-    if not line.startswith(b"MSH") or len(line) < 4:
-        return "", (_UNLABELLED,)
-    separator = line[3:4]
-    fields = line.split(separator, 24)
-    for index in range(17, min(len(fields), 22)):
-        label, codecs = _read_label(fields[index], fields[1], aliases)
-        if label and codecs and _eighteenth(line, separator, codecs[0]) == fields[index]:
-            return label, codecs
-    return _read_label(fields[17] if len(fields) > 17 else b"", fields[1], aliases)
-
-
-def _read_label(field: bytes, encoding: bytes, aliases: Mapping[str, str] | None) -> _Label:
-    """Return MSH-18 and the codecs of its repetitions; of those after the first only the known count."""
-    component, repetition = (encoding[:1] or b"^"), (encoding[1:2] or b"~")
-    repetitions = field.split(repetition, _MOST_LABELS)[:_MOST_LABELS]
-    labels = [each.split(component, 1)[0].decode("latin-1").strip() for each in repetitions]
-    first, *further = (codec_of(label, aliases) for label in labels)
-    known = tuple(dict.fromkeys(codec for codec in further if codec and codec != first))
-    return "~".join(labels).rstrip("~"), (first, *known) if first else None
-
-
-def _eighteenth(line: bytes, separator: bytes, codec: str) -> bytes | None:
-    fields = line.decode(codec, "replace").split(separator.decode("latin-1"), 18)
-    return fields[17].encode("latin-1", "replace") if len(fields) > 17 else None
 
 
 def _place(raw: bytes, codec: str) -> Location:

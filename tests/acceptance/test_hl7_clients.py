@@ -91,8 +91,8 @@ def test_python_hl7_keeps_its_connection_for_many_messages(broker: Any) -> None:
     ]
 
 
-def test_simple_hl7_sends_orders_and_reads_what_is_wrong(broker: Any) -> None:
-    """On one connection; the segments of the answers are told apart by it."""
+def test_simple_hl7_sends_orders_and_reads_what_is_wrong(broker: Any, findscu: Any) -> None:
+    """On one connection; it tells the segments of the answers apart, and findscu gets what it ordered."""
     answers = by_node(
         "simple-hl7.cjs",
         broker.addresses["hl7"],
@@ -103,6 +103,9 @@ def test_simple_hl7_sends_orders_and_reads_what_is_wrong(broker: Any) -> None:
     assert answers[1][2].startswith("ERR|ORC^1^1^103&")
     assert {"ACC300", "ACC302"} <= accessions(broker)
     assert "ACC301" not in accessions(broker)
+    keys = ("PatientName", "SpecificCharacterSet=ISO_IR 192", "AccessionNumber")
+    assert "[MÜLLER^Jörg" in "\n".join(findscu(broker, "US1", *keys, "PatientID=P302"))
+    assert "(Pending)" not in "\n".join(findscu(broker, "US1", *keys, "PatientID=P301"))
 
 
 def test_node_hl7_client_sends_orders_and_batches(broker: Any) -> None:

@@ -18,7 +18,7 @@ from pynetdicom.association import Association
 from acceptance.find_orders import Step as Order
 from acceptance.find_orders import perform
 from acceptance.hl7_vectors import VECTORS, Again, Begin, Sees, Send, Vector
-from acceptance.hl7_wire import CR, FS, ORDER, VT, Wire, block, changed, connected, error, text, told
+from acceptance.hl7_wire import CR, FS, ORDER, VT, block, changed, connected, error, text, told
 from foreign.dicom.clients import associated, find
 from foreign.dicom.identifier import identifier
 
@@ -375,16 +375,3 @@ def test_utf_16_is_refused_in_words_its_sender_reads_unless_it_is_taken(
     assert (told(refused), error(refused)) == (("AR", "W4300"), "103 @MSH^1^18")
     assert told(taken) == ("AA", "W4301")
     assert [len(seen(device, Sees("AccessionNumber"), n)) for n in (4300, 4301)] == [0, 1]
-
-
-def test_the_wire_is_read_by_nothing_of_ours() -> None:
-    """The blocks of these tests are made and found by hand."""
-    assert (
-        "mwl"
-        not in (Path(__file__).parent / "hl7_wire.py")
-        .read_text("utf-8")
-        .replace("MWL", "")
-        .replace("broker", "")
-        .split()
-    )
-    assert Wire.__module__ == "acceptance.hl7_wire"

@@ -141,6 +141,45 @@ async def test_fifty_devices_at_once_are_all_answered(running: Any, request_octe
     assert found == [[f"S{1 + (number + n) % 3}" for n in range(3)] for number in range(50)]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        key("TM", "08", None),
+        key("LO", "CT"),
+        {"vr": "OB", "InlineBinary": "AAA="},
+    ],
+    ids=["two times", "text", "octets"],
+)
+@pytest.mark.parametrize(
+    "beside", [{}, {"00080060": key("CS", "CT")}], ids=["alone", "beside a key at the root"]
+)
+async def test_a_step_sequence_that_is_none_is_refused(
+    running: Any, request_octets: Any, said: dict[str, Any], beside: Document
+) -> None:
+    """A900 with the sequence as Offending Element: not a failure of ours, and never the whole list."""
+    peer = await running.associated(request_octets((WORKLIST_FIND, [EXPLICIT])))
+    peer.request(0x20, data=encode_dataset({**beside, STEP: said}, EXPLICIT, UTF8))
+    command, _ = await peer.response()
+
+    assert (command.get(0x900), command.get(0x901)) == (0xA900, (0x00400100,))
+
+
+@pytest.mark.parametrize("vr", ["LO", "TM", "UN"])
+async def test_an_empty_step_key_of_another_kind_is_a_whole_sequence(
+    running: Any, request_octets: Any, vr: str
+) -> None:
+    """It asks for nothing in particular, as a zero-length sequence does (A-44)."""
+    peer = await running.associated(request_octets((WORKLIST_FIND, [EXPLICIT])))
+    asked = {"00100010": key("PN")}
+    found = [
+        await find(peer, {**asked, STEP: key(each)}, context=1, syntax=EXPLICIT, message_id=n)
+        for n, each in enumerate((vr, "SQ"))
+    ]
+
+    assert found[0] == found[1]
+    assert all(text(step, STEP_ID) for each in found[0] for step in items(each, STEP))
+
+
 # --- nonsense --------------------------------------------------------------------------------------
 
 KEYS = st.sampled_from([

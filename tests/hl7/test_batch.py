@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mwl.errors import NotUnderstood
-from mwl.hl7.batch import MAX_MESSAGES, Batch
+from mwl.hl7.batch import MAX_PARTS, Batch
 
 NOW = dt.datetime(2026, 7, 5, 12, 0, 1, tzinfo=dt.timezone(dt.timedelta(hours=2)))
 FHS = b"FHS|^~\\&|RIS|HOSP|MWL|RAD|2026||||F1\r"
@@ -109,11 +109,12 @@ def test_trailers_that_count_wrong_are_found(raw: bytes, found: list[tuple[str, 
     assert [(str(each.location), each.code) for each in opened(raw).findings] == found
 
 
-def test_too_many_messages_are_refused_before_the_first_is_begun():
-    """The bound is on messages; octets are bounded by the listener."""
-    assert len(messages(BHS + b"MSH|\r" * MAX_MESSAGES)[0]) == MAX_MESSAGES
+@pytest.mark.parametrize("part", [b"MSH|\r", b"BHS|\r", b"FHS|\r", b"BTS|1\r", b"FTS\r"])
+def test_too_many_parts_are_refused_before_the_first_message_is_begun(part: bytes):
+    """The bound is on messages, headers and trailers alike; octets are bounded by the listener."""
+    assert Batch.open(BHS + part * (MAX_PARTS - 1)) is not None
     with pytest.raises(NotUnderstood) as caught:
-        Batch.open(BHS + b"MSH|\r" * (MAX_MESSAGES + 1))
+        Batch.open(BHS + part * MAX_PARTS)
 
     assert caught.value.findings[0].code == 207
 

@@ -338,7 +338,7 @@ async def test_a_batch_beyond_all_bounds_is_refused_whole(
     intake: Intake, store: Store, order: Order, monkeypatch
 ):
     """AR to the batch's number; nothing of it is begun."""
-    monkeypatch.setattr("mwl.hl7.batch.MAX_MESSAGES", 2)
+    monkeypatch.setattr("mwl.hl7.batch.MAX_PARTS", 4)
 
     answer = await intake.receive(batch(*[order("orm-2.3-without-zds")] * 3), PEER)
 

@@ -91,6 +91,7 @@ class Ris:
 
     def __init__(self) -> None:
         self.port = 0
+        self.connections = 0
         self.raw: list[bytes] = []
         self.told: asyncio.Queue[Message] = asyncio.Queue()
         self.answer: Answer = accept
@@ -109,6 +110,7 @@ class Ris:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         deframer = Deframer(1 << 20)
+        self.connections += 1
         with contextlib.closing(writer), contextlib.suppress(OSError):
             while chunk := await reader.read(65536):
                 for found in deframer.feed(chunk):
@@ -359,7 +361,10 @@ async def nothing(_: Message) -> None:
 async def test_what_is_no_answer_is_asked_for_again_with_the_same_bytes(
     store: Store, ris: Ris, notify: Notify, bad: Answer
 ) -> None:
-    """Nobody knows whether it arrived: a receiver that has it can tell by MSH-10."""
+    """Nobody knows whether it arrived: a receiver that has it can tell by MSH-10.
+
+    On a connection of its own: what still comes on the old one is not taken for its answer.
+    """
     answers = iter([bad, bad])
 
     async def answer(message: Message) -> bytes | None:
@@ -373,6 +378,7 @@ async def test_what_is_no_answer_is_asked_for_again_with_the_same_bytes(
 
     assert (row.state, row.attempts) == (DELIVERED, 3)
     assert ris.raw == [row.payload] * 3
+    assert ris.connections == 3
 
 
 async def test_a_row_waits_for_the_peer_across_an_outage(
@@ -516,8 +522,8 @@ async def test_two_brokers_on_one_database_send_nothing_twice(
 async def test_the_rows_of_a_broker_that_died_are_sent_when_their_lease_has_run_out(
     store: Store, ris: Ris, notify: Notify, clock: Clock
 ) -> None:
-    """F-M28: with the bytes it had composed, so that the receiver can tell."""
-    put(store, "IP")
+    """F-M28: with the bytes it had composed, whatever the profile would make of the facts today."""
+    put(store, "IP", at="yesterday")
 
     def die(tx: Transaction) -> None:
         (row,) = outbox.claim(tx, "dead", dt.timedelta(seconds=120), 1)
@@ -620,9 +626,9 @@ async def test_a_notifier_that_never_started_can_be_stopped(store: Store) -> Non
 
 @pytest.mark.parametrize("answered", [True, False])
 async def test_a_row_that_is_discarded_while_it_is_sent_stays_discarded(
-    store: Store, ris: Ris, notify: Notify, answered: bool
+    store: Store, ris: Ris, notify: Notify, caplog: pytest.LogCaptureFixture, answered: bool
 ) -> None:
-    """Whatever the receiver says; the next row is sent at once."""
+    """Whatever the receiver says; the next row is sent, and a good answer is no outage."""
 
     async def answer(message: Message) -> bytes:
         if said(message) == ("IP", "ACC1"):
@@ -641,6 +647,8 @@ async def test_a_row_that_is_discarded_while_it_is_sent_stays_discarded(
 
     assert [row.state for row in found] == [DISCARDED, DELIVERED]
     assert [row.lease_owner for row in found] == [None, None]
+    outages = [each for each in caplog.records if each.getMessage() == "status cannot be delivered"]
+    assert len(outages) == (0 if answered else 1)
 
 
 async def test_a_store_that_does_not_answer_is_waited_for(

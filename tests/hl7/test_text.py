@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mwl.errors import Location, Severity
-from mwl.hl7 import japanese
 from mwl.hl7.message import parse
-from mwl.hl7.text import codec_of, decode
+from mwl.hl7.text import decode
 
 Order = Callable[[str], bytes]
 
@@ -318,14 +317,6 @@ def test_a_label_is_never_looked_up_beyond_the_table(label: str):
     assert len(decoded.findings[0].text) < 100
 
 
-def test_every_codec_of_the_table_exists():
-    """No label leads to a codec that Python lacks."""
-    from mwl.hl7.text import _CODECS
-
-    assert [codec for codec in set(_CODECS.values()) if "A".encode(codec).decode(codec) != "A"] == []
-    assert codec_of("8859/12") is None
-
-
 @given(
     raw=st.binary(max_size=200),
     label=st.sampled_from(["", "8859/1", "GB 18030-2000", "ISO IR14~ISO IR87", "UNICODE UTF-8"]),
@@ -336,17 +327,6 @@ def test_any_bytes_decode_or_are_refused(raw: bytes, label: str, trust: bool):
     decoded = decode(message(raw, label), trust_label=trust)
 
     assert decoded.readable or decoded.findings[0].code == 102
-
-
-@given(st.lists(st.sampled_from("aZ|^&\\~ｱﾔ･山田亜東髙﨑①丂\r"), max_size=30).map("".join))
-def test_japanese_text_is_read_as_cpython_and_windows_write_it(text: str):
-    """Wherever another writer of ISO-2022-JP puts its escapes, the text is the same."""
-    try:
-        written = text.encode("iso2022_jp_ext")
-    except UnicodeEncodeError:
-        return  # it has no escapes for NEC's and IBM's rows
-
-    assert japanese.read(written) == text
 
 
 @given(raw=st.binary(max_size=300))

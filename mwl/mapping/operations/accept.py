@@ -119,14 +119,14 @@ def _without_level(keys: Document, _run: Run) -> Document:
 
 def _one_item(keys: Document, _run: Run) -> Document:
     key = keys.get(STEP_SEQUENCE)
-    if key is None or len(key.get("Value", ())) < 2:
+    if key is None or _is_no_sequence(key) or len(key.get("Value", ())) < 2:
         return keys
     return {**keys, STEP_SEQUENCE: {"vr": "SQ", "Value": key["Value"][:1]}}
 
 
 def _expanded(keys: Document, _run: Run) -> Document:
     key = keys.get(STEP_SEQUENCE)
-    if key is None or WHOLE not in item_of(key):
+    if key is None or _is_no_sequence(key) or WHOLE not in item_of(key):
         return keys
     item = {**item_of(key), **{tag: {"vr": paths.vr(tag)} for tag in STEP_KEYS}}
     return {**keys, STEP_SEQUENCE: {"vr": "SQ", "Value": [item]}}
@@ -134,13 +134,18 @@ def _expanded(keys: Document, _run: Run) -> Document:
 
 def _lifted(keys: Document, _run: Run) -> Document:
     stray = {tag: key for tag, key in keys.items() if tag in _LIFTED}
-    if not stray:
+    if not stray or (STEP_SEQUENCE in keys and _is_no_sequence(keys[STEP_SEQUENCE])):
         return keys
     item = item_of(keys[STEP_SEQUENCE]) if STEP_SEQUENCE in keys else {}
     # A key that the item states itself is left alone, and its double at the root says nothing.
     added = {tag: key for tag, key in stray.items() if not has_value(item.get(tag))}
     rest = {tag: key for tag, key in keys.items() if tag not in stray}
     return {**rest, STEP_SEQUENCE: {"vr": "SQ", "Value": [{**item, **added}]}}
+
+
+def _is_no_sequence(key: Element) -> bool:
+    """Tell whether a key asks for something that is no item: that is left to be refused (A900)."""
+    return key["vr"] != "SQ" and ("InlineBinary" in key or has_value(key))
 
 
 def _unknown(tag: str) -> bool:

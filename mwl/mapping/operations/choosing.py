@@ -65,7 +65,7 @@ class Chooser:
 
         Raises `Withheld` where the policy, or an identity that cannot be written, forbids to send it.
         """
-        found = [(each, cs) for each in self.candidates if (cs := each.resolved(requested)) is not None]
+        found = list(self._considered(requested))
         special = [value for value in _values(answer) if not _plain(_line(value))]
         held = (pair for pair in found if all(_holds(pair[1], value) for value in special))
         candidate, charset = next(held, found[0] if found else (_LAST_RESORT, UTF8))
@@ -74,6 +74,14 @@ class Chooser:
         if charset.terms and (self.always_label or special):
             fitted = {**fitted, _LABEL: {"vr": "CS", "Value": list(charset.terms)}}
         return Choice(charset, fitted, tuple(notes), candidate.origin)
+
+    def _considered(self, requested: Sequence[str]) -> Iterator[tuple[Candidate, CharacterSet]]:
+        """Yield the sets to try; what a request declares ends them: a device may not know another."""
+        for each in self.candidates:
+            if (charset := each.resolved(requested)) is not None:
+                yield each, charset
+                if each.charset is None:
+                    return
 
     def _fitted(self, document: Document, charset: CharacterSet, notes: list[str]) -> Document:
         changed: Document = {}

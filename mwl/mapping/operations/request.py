@@ -57,6 +57,6 @@ def asked_values(key: Element | None) -> list[str]:
 
 
 def item_of(key: Element) -> Document:
-    """Return the item of a sequence key; one that names nothing says `WHOLE` (A-44)."""
-    items: list[Document] = key.get("Value") or [{}]
+    """Return the item of a sequence key; one that names nothing, or is no sequence, says `WHOLE` (A-44)."""
+    items: list[Document] = (key["vr"] == "SQ" and key.get("Value")) or [{}]
     return items[0] or {WHOLE: {"vr": "UL"}}

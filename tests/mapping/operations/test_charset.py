@@ -37,10 +37,8 @@ def chosen(bind, doc, flat):
         (None, "ISO_IR 100", "MÜLLER^J", "ISO_IR 100"),
         (None, "ISO_IR 192", "DOE", "ISO_IR 192"),
         (None, "\\ISO 2022 IR 149", "Hong=洪=홍", ["", "ISO 2022 IR 149"]),
-        # The next one that holds the answer is taken (F-X15).
+        # What the site's does not hold, the request's may.
         ("ISO_IR 100", "ISO_IR 101", "Łódź^Ewa", "ISO_IR 101"),
-        (None, "ISO_IR 100", "Łódź^Ewa", "ISO_IR 192"),
-        (None, "ISO_IR 100", BARE, "ISO_IR 192"),
         # A device that declares nothing, or what nobody knows (A-50, F-X19, F-X20).
         (None, "", "MÜLLER^J", "ISO_IR 100"),
         (None, "", "DOE^J", "ISO_IR 100"),
@@ -52,6 +50,15 @@ def test_generic_lets_the_site_decide_then_the_request(chosen, site, requested, 
     assert chosen("", {"PatientName": name}, requested, site, base="generic") == (
         label,
         {"PatientName": name},
+    )
+
+
+@pytest.mark.parametrize(("name", "shown"), [("Łódź^Ewa", "Lodz^Ewa"), (BARE, "WANG^XIAOMING")])
+def test_f_x15_f40_a_device_is_never_sent_a_set_it_did_not_declare(chosen, name, shown):
+    """What does not fit the declared set is read in its letters: the console may know no other."""
+    assert chosen("", {"PatientName": name}, "ISO_IR 100", base="generic") == (
+        "ISO_IR 100",
+        {"PatientName": shown},
     )
 
 
