@@ -41,6 +41,6 @@ test: setup check ## everything `check` does, then all tests
 
 lock: ## write constraints.txt anew, from the newest versions pyproject.toml allows (needs uv)
 	@echo "# Names, versions and hashes for CPython 3.11; written by 'make lock'." > constraints.new
-	@uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes \
+	@uv pip compile pyproject.toml --extra postgres --extra dev --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
 	@mv constraints.new constraints.txt

@@ -26,19 +26,17 @@ from mwl.dicom.keys import MATCHING
 from mwl.dicom.negotiation import TRANSFER_SYNTAXES
 from mwl.hl7.ack import CONDITIONS
 from mwl.mapping import paths
-from mwl.mapping.charset_labels import ALONE
-from mwl.mapping.device import load_devices
-from mwl.mapping.iso2022 import REGISTERED
+from mwl.mapping.devices.device import load_devices
+from mwl.mapping.devices.operations import OPERATIONS
+from mwl.mapping.devices.operations.match import Match
+from mwl.mapping.devices.operations.operation import Options
+from mwl.mapping.devices.operations.select import SortKey
+from mwl.mapping.devices.operations.shape import SequenceForm
+from mwl.mapping.devices.operations.truncate import Cut
+from mwl.mapping.devices.operations.when import Test
+from mwl.mapping.devices.profile import Header
 from mwl.mapping.loader import load_folder, resolve
-from mwl.mapping.operations import OPERATIONS
-from mwl.mapping.operations.match import Match
-from mwl.mapping.operations.operation import Options
-from mwl.mapping.operations.select import SortKey
-from mwl.mapping.operations.shape import SequenceForm
-from mwl.mapping.operations.truncate import Cut
-from mwl.mapping.operations.when import Test
-from mwl.mapping.profile import Header
-from mwl.mapping.system_form import (
+from mwl.mapping.systems.system_form import (
     AcceptForm,
     AcknowledgeForm,
     AdtForm,
@@ -56,6 +54,8 @@ from mwl.mapping.system_form import (
     StationForm,
     SystemForm,
 )
+from mwl.mapping.text.charset_labels import ALONE
+from mwl.mapping.text.iso2022 import REGISTERED
 
 DOCS = Path(__file__).parent
 MARKED = re.compile(r"<!-- table: (?P<name>[a-z0-9 _-]+) -->\n.*?<!-- end -->", re.DOTALL)

@@ -28,12 +28,12 @@ from mwl.dicom.elements import MAX_DEPTH, MAX_PARTS
 from mwl.dicom.response_cache import ResponseCache
 from mwl.dicom.upper_layer import PduLimits
 from mwl.hl7 import ack, listener, message, notifier
-from mwl.mapping.device import SiteFacts, load_devices
-from mwl.mapping.functions import STRUCTURES, TEXTS
-from mwl.mapping.operations import OPERATIONS
-from mwl.mapping.status_facts import FACTS
-from mwl.mapping.status_template import FUNCTIONS
-from mwl.mapping.system import load_systems
+from mwl.mapping.devices.device import SiteFacts, load_devices
+from mwl.mapping.devices.operations import OPERATIONS
+from mwl.mapping.systems.functions import STRUCTURES, TEXTS
+from mwl.mapping.systems.status_facts import FACTS
+from mwl.mapping.systems.status_template import FUNCTIONS
+from mwl.mapping.systems.system import load_systems
 from mwl.store import callers, engine, writer
 
 ROOT = Path(__file__).parent.parent

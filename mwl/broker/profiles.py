@@ -16,9 +16,9 @@ from mwl.broker.users import configured
 from mwl.config import Configuration, profile_folders
 from mwl.dicom.users import Users
 from mwl.errors import BadDocument, Problem
-from mwl.mapping.device import DeviceProfile, load_devices
+from mwl.mapping.devices.device import DeviceProfile, load_devices
 from mwl.mapping.facts import SiteFacts
-from mwl.mapping.system import SystemProfile, load_systems
+from mwl.mapping.systems.system import SystemProfile, load_systems
 from mwl.yamldoc import suggestion
 
 T = TypeVar("T")

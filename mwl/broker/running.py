@@ -47,7 +47,7 @@ from mwl.hl7.listener import Listener
 from mwl.hl7.notifier import Destination, Notifier
 from mwl.lifecycle import OutboxState
 from mwl.logs import event
-from mwl.mapping.romanise import preload
+from mwl.mapping.text.romanise import preload
 from mwl.store import Store, open_store, outbox
 from mwl.web import WebServer, build
 

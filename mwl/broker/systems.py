@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mwl.config import Configuration
 from mwl.hl7.envelope import System
-from mwl.mapping.system import SystemProfile
+from mwl.mapping.systems.system import SystemProfile
 from mwl.store.allowances import Allowances
 
 

@@ -14,7 +14,7 @@ from mwl.cli.output import print_table
 if TYPE_CHECKING:
     from mwl.hl7.explain import Explanation, Value
     from mwl.hl7.message import Message, Segment
-    from mwl.mapping.source import Repetition
+    from mwl.mapping.systems.source import Repetition
 
 _NOT_READ = "-"
 

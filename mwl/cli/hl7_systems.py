@@ -11,7 +11,7 @@ from mwl.cli import options
 if TYPE_CHECKING:
     from mwl.hl7.envelope import System
     from mwl.mapping.facts import SiteFacts
-    from mwl.mapping.system import SystemProfiles
+    from mwl.mapping.systems.system import SystemProfiles
 
 
 def site_facts() -> SiteFacts:
@@ -27,7 +27,7 @@ def site_facts() -> SiteFacts:
 def known_profiles() -> SystemProfiles:
     """Load the system profiles as they stand in the files now; raise `BadDocument`."""
     from mwl.config import profile_folders
-    from mwl.mapping.system import load_systems
+    from mwl.mapping.systems.system import load_systems
 
     return load_systems(profile_folders(options.configuration().mappings))
 

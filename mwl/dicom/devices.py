@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from mwl.dicom.service import AssociationFacts, NotAuthorized, Rejection
-from mwl.mapping.device import DeviceProfile, Facts
+from mwl.mapping.devices.device import DeviceProfile, Facts
 
 ANYONE = "*"
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 from mwl.dicom.elements import IMPLICIT_LE, MAX_DEPTH, Budget, Coding, RawDataSet, Undecodable, read_elements
 from mwl.dicom.values import read_value, write_value
 from mwl.errors import MwlError
-from mwl.mapping.charset import DEFAULT, CharacterSet, Unfit, UnknownCharacterSet, parse_terms
+from mwl.mapping.text.charset import DEFAULT, CharacterSet, Unfit, UnknownCharacterSet, parse_terms
 from mwl.model import Document, Element
 
 __all__ = ["Undecodable", "Unencodable", "decode_dataset", "encode_dataset"]

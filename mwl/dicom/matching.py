@@ -19,8 +19,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mwl.dicom.keys import MATCHING, UNMATCHED
 from mwl import names
+from mwl.dicom.keys import MATCHING, UNMATCHED
 from mwl.errors import MwlError
 from mwl.mapping import paths
 from mwl.model import STEP_SEQUENCE, Document, Element, person_name

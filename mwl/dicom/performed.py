@@ -40,8 +40,8 @@ from mwl.dicom.uids import is_uid, new_uid
 from mwl.errors import MwlError, Refusal, Refused
 from mwl.lifecycle import PerformedState
 from mwl.logs import event
-from mwl.mapping.charset import UTF8
-from mwl.mapping.operations.session import PerformedTolerance
+from mwl.mapping.devices.operations.session import PerformedTolerance
+from mwl.mapping.text.charset import UTF8
 from mwl.model import Document
 from mwl.store import Store, Transaction, performed
 

@@ -27,7 +27,7 @@ from pynetdicom.status import STATUS_SUCCESS, STATUS_WARNING, code_to_category
 
 from mwl.dicom.encoding import decode_dataset, encode_dataset
 from mwl.errors import MwlError, Unavailable
-from mwl.mapping.charset import CharacterSet, parse_terms
+from mwl.mapping.text.charset import CharacterSet, parse_terms
 from mwl.model import Document, values
 
 IMPLICIT_LE = "1.2.840.10008.1.2"

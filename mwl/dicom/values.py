@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from mwl.dicom.elements import Budget
-from mwl.mapping.charset import DEFAULT, CharacterSet
+from mwl.mapping.text.charset import DEFAULT, CharacterSet
 from mwl.model import Element, name_value, person_name
 
 _NUMBERS = {

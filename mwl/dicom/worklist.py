@@ -42,7 +42,7 @@ from mwl.dicom.service import (
 )
 from mwl.errors import MwlError
 from mwl.logs import event
-from mwl.mapping.device import DeviceProfile, Excluded, Facts, Withheld
+from mwl.mapping.devices.device import DeviceProfile, Excluded, Facts, Withheld
 from mwl.model import Document, StepRef, WorklistItem
 from mwl.query import WorklistQuery
 from mwl.store import Store, Transaction, steps

@@ -14,8 +14,8 @@ from itertools import groupby
 
 from mwl.hl7.escapes import USUAL, escape
 from mwl.hl7.labels import codec_of
-from mwl.mapping.romanise import transliterate
-from mwl.mapping.status_template import OutgoingMessage, Value
+from mwl.mapping.systems.status_template import OutgoingMessage, Value
+from mwl.mapping.text.romanise import transliterate
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _CHARACTER_SET = 18  # of MSH

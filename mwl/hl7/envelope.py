@@ -18,8 +18,8 @@ from mwl.hl7.header import Header, read_header
 from mwl.hl7.message import parse
 from mwl.hl7.text import Decoded, decode, wide_codec
 from mwl.mapping.facts import SiteFacts
-from mwl.mapping.system import SystemProfile
-from mwl.mapping.system_form import CharsetForm, Kind
+from mwl.mapping.systems.system import SystemProfile
+from mwl.mapping.systems.system_form import CharsetForm, Kind
 from mwl.mapping.trace import Trace
 from mwl.model import Incoming
 

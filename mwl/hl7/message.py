@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 from mwl.errors import Finding, Location, NotUnderstood
 from mwl.hl7.escapes import USUAL, Delimiters, escape, unescape
 from mwl.hl7.header import Header, read_header
-from mwl.mapping.source import Component, Repetition
+from mwl.mapping.systems.source import Component, Repetition
 
 __all__ = [
     "USUAL",
@@ -102,7 +102,7 @@ class Segment:
 
 
 class Message:
-    """A message, or the view of one group of it; a `mwl.mapping.source.Source`."""
+    """A message, or the view of one group of it; a `mwl.mapping.systems.source.Source`."""
 
     def __init__(
         self,

@@ -36,8 +36,8 @@ from mwl.hl7.compose import compose
 from mwl.hl7.message import Message, parse
 from mwl.hl7.sender import Connection
 from mwl.logs import event
-from mwl.mapping.status_template import StatusFacts
-from mwl.mapping.system import SystemProfile
+from mwl.mapping.systems.status_template import StatusFacts
+from mwl.mapping.systems.system import SystemProfile
 from mwl.store import Store, outbox
 from mwl.store.outbox import OutboxRow
 

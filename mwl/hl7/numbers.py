@@ -15,9 +15,9 @@ from typing import Final, TypeAlias
 from mwl.errors import NotUnderstood
 from mwl.hl7.message import parse
 from mwl.hl7.text import Decoded
-from mwl.mapping.hl7paths import Hl7Path, parse_path
-from mwl.mapping.source import Source
-from mwl.mapping.system import SystemProfile
+from mwl.mapping.systems.hl7paths import Hl7Path, parse_path
+from mwl.mapping.systems.source import Source
+from mwl.mapping.systems.system import SystemProfile
 from mwl.store.messages import KEYS, KeyKind, SearchKey
 
 Alternatives: TypeAlias = tuple[tuple[Hl7Path, ...], ...]

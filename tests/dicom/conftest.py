@@ -41,7 +41,7 @@ from mwl.dicom.service import (
 )
 from mwl.dicom.verification import VERIFICATION, VerificationService
 from mwl.lifecycle import StepEvent
-from mwl.mapping.device import DeviceProfile, SiteFacts, load_devices
+from mwl.mapping.devices.device import DeviceProfile, SiteFacts, load_devices
 from mwl.model import OrderAction, OrderMessage, ProcedureChange, WorklistItem
 from mwl.store import Store, Transaction, open_store, orders, transitions
 

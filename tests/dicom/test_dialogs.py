@@ -20,8 +20,8 @@ from mwl.dicom.encoding import decode_dataset, encode_dataset
 from mwl.dicom.performed import PERFORMED_STEP, PerformedService
 from mwl.dicom.verification import VERIFICATION
 from mwl.dicom.worklist import WORKLIST_FIND, WorklistService
-from mwl.mapping.charset import UTF8
 from mwl.mapping.paths import parse_path
+from mwl.mapping.text.charset import UTF8
 from mwl.model import Document, WorklistItem, items, text
 from mwl.store import Store
 

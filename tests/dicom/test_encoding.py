@@ -21,7 +21,7 @@ from pydicom.filewriter import write_dataset
 
 from mwl.dicom.elements import MAX_DEPTH, MAX_PARTS
 from mwl.dicom.encoding import MAX_BYTES, Undecodable, Unencodable, decode_dataset, encode_dataset
-from mwl.mapping.charset import DEFAULT, UTF8, CharacterSet, Unfit, parse_terms
+from mwl.mapping.text.charset import DEFAULT, UTF8, CharacterSet, Unfit, parse_terms
 from mwl.model import Document, Element, name_value, person_name
 
 IMPLICIT = "1.2.840.10008.1.2"

@@ -16,7 +16,7 @@ from mwl.dicom.performed import PerformedService
 from mwl.dicom.service import N_CREATE_RQ, N_SET_RQ
 from mwl.dicom.uids import is_uid
 from mwl.errors import Unavailable
-from mwl.mapping.charset import parse_terms
+from mwl.mapping.text.charset import parse_terms
 from mwl.model import Document, WorklistItem, name_value, text, values
 from mwl.store import Store, outbox, performed, tables
 

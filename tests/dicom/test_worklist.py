@@ -19,8 +19,8 @@ from mwl.dicom.service import C_FIND_RQ, AssociationEnded
 from mwl.dicom.worklist import WorklistService
 from mwl.errors import Unavailable
 from mwl.lifecycle import StepEvent
-from mwl.mapping.charset import parse_terms
 from mwl.mapping.paths import parse_path, vr
+from mwl.mapping.text.charset import parse_terms
 from mwl.model import Document, WorklistItem, items, name_value, text, values
 from mwl.query import WorklistQuery
 from mwl.store import Store, Transaction, steps, tables, transitions

@@ -16,9 +16,9 @@ with watched():
     from mwl.dicom.matching import BadIdentifier, understand
     from mwl.dicom.negotiation import TRANSFER_SYNTAXES
     from mwl.dicom.performed_rules import object_to_create, object_to_set, settable
-    from mwl.mapping.charset import UTF8, Unfit
-    from mwl.mapping.device import load_devices
+    from mwl.mapping.devices.device import load_devices
     from mwl.mapping.facts import Facts, SiteFacts
+    from mwl.mapping.text.charset import UTF8, Unfit
     from mwl.model import Document
 
 PROFILE = load_devices([ROOT / "mappings"]).bind("generic", {}, SiteFacts())

@@ -15,7 +15,7 @@ with watched():
     from mwl.hl7.batch import Batch
     from mwl.hl7.envelope import Envelope, System
     from mwl.mapping.facts import SiteFacts
-    from mwl.mapping.system import load_systems
+    from mwl.mapping.systems.system import load_systems
 
 SITE = SiteFacts("HOSP")
 SYSTEMS = [System("RIS", load_systems([ROOT / "mappings"]).bind("generic"))]

@@ -10,7 +10,7 @@ from harness import hunt, watched
 with watched():
     from mwl.config.model import Settings
     from mwl.errors import BadDocument
-    from mwl.mapping.profile import Profile
+    from mwl.mapping.devices.profile import Profile
     from mwl.yamldoc import parse, validate
 
 

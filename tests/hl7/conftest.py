@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from mwl.hl7.intake import Intake, System
 from mwl.mapping.facts import SiteFacts
-from mwl.mapping.system import SystemProfile, load_systems
+from mwl.mapping.systems.system import SystemProfile, load_systems
 from mwl.store import Store, open_store
 
 NOW = dt.datetime(2026, 7, 4, 13, 0, tzinfo=dt.UTC)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mwl.hl7.compose import compose
 from mwl.hl7.message import Message, parse
-from mwl.mapping.status_template import OutgoingMessage, StatusFacts, Value
-from mwl.mapping.system import SystemProfile
+from mwl.mapping.systems.status_template import OutgoingMessage, StatusFacts, Value
+from mwl.mapping.systems.system import SystemProfile
 from mwl.model import name_value
 
 HEADER = {3: "MWL", 7: "20260705090000+0200", 10: "C1", 12: "2.3.1"}

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from mwl.hl7.intake import Intake, System
 from mwl.mapping import paths
-from mwl.mapping.system import load_systems
+from mwl.mapping.systems.system import load_systems
 from mwl.model import WorklistItem, text
 from mwl.query import Criterion, Op, WorklistQuery
 from mwl.store import Store, steps, tables

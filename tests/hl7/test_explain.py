@@ -10,7 +10,7 @@ import pytest
 from mwl.hl7.envelope import Envelope, System
 from mwl.hl7.explain import Explanation, explain, parts
 from mwl.mapping.facts import SiteFacts
-from mwl.mapping.system import SystemProfile
+from mwl.mapping.systems.system import SystemProfile
 from mwl.model import text
 
 Order = Callable[[str], bytes]

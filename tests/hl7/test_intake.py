@@ -21,7 +21,7 @@ from mwl.hl7.message import Message, parse
 from mwl.hl7.mllp import Deframer, Frame, frame
 from mwl.logs import JsonFormatter
 from mwl.mapping.facts import SiteFacts
-from mwl.mapping.system import SystemProfile
+from mwl.mapping.systems.system import SystemProfile
 from mwl.model import WorklistItem, text, values
 from mwl.query import WorklistQuery
 from mwl.store import Store, orders, steps, tables

@@ -17,7 +17,7 @@ from mwl.errors import NotUnderstood
 from mwl.hl7.escapes import Delimiters, escape, unescape
 from mwl.hl7.message import MAX_PARTS, MAX_SEGMENTS, Message, Segment, parse, split
 from mwl.hl7.text import decode
-from mwl.mapping.source import Source
+from mwl.mapping.systems.source import Source
 
 MSH = "MSH|^~\\&|RIS|HOSP|MWL|HOSP|20260705120000||ORM^O01|42|P|2.3.1"
 

@@ -21,7 +21,7 @@ from mwl.hl7.mllp import Deframer, Frame, frame
 from mwl.hl7.notifier import Destination, Notifier, Pace, backoff
 from mwl.hl7.sender import Connection
 from mwl.lifecycle import OutboxState
-from mwl.mapping.system import SystemProfile
+from mwl.mapping.systems.system import SystemProfile
 from mwl.model import name_value
 from mwl.store import Store, Transaction, open_store, outbox
 from mwl.store.outbox import OutboxRow

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mwl.hl7 import numbers
 from mwl.hl7.numbers import search_keys
 from mwl.hl7.text import Decoded, decode
-from mwl.mapping.system import SystemProfile, load_systems
+from mwl.mapping.systems.system import SystemProfile, load_systems
 
 MAPPINGS = Path(__file__).parents[2] / "mappings"
 Order = Callable[[str], bytes]

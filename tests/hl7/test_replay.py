@@ -12,7 +12,7 @@ from mwl.errors import Unavailable
 from mwl.hl7.envelope import System
 from mwl.hl7.intake import Intake
 from mwl.hl7.replay import Replayed, replay
-from mwl.mapping.system import load_systems
+from mwl.mapping.systems.system import load_systems
 from mwl.model import WorklistItem, text
 from mwl.query import WorklistQuery
 from mwl.store import Store, journal, links, steps

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mwl.mapping import paths
-from mwl.mapping.device import DeviceProfile, DeviceProfiles, Facts, SiteFacts, load_devices
+from mwl.mapping.devices.device import DeviceProfile, DeviceProfiles, Facts, SiteFacts, load_devices
 from mwl.mapping.elements import make
 from mwl.model import STEP_SEQUENCE, Document, StepRef, WorklistItem, person_name
 

@@ -14,7 +14,7 @@ from mwl.errors import Finding, Unacceptable
 from mwl.hl7.message import parse
 from mwl.mapping import paths
 from mwl.mapping.facts import SiteFacts
-from mwl.mapping.system import SystemProfile, load_systems
+from mwl.mapping.systems.system import SystemProfile, load_systems
 from mwl.model import Document, WorklistItem
 from mwl.query import Criterion, Op, WorklistQuery
 from mwl.store import Store, Transaction, effects, performed, steps, tables

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from store.ris import Ris, bind, order, segment, value
 
-from mwl.mapping.system import SystemProfile
+from mwl.mapping.systems.system import SystemProfile
 from mwl.store import Store
 
 

@@ -1,0 +1,1 @@
+"""What a device asks and is sent: the device profiles."""

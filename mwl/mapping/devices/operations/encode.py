@@ -1,0 +1,105 @@
+"""P31 `charset` and P32 `wire`: in which letters and in which bytes an answer leaves.
+
+Theory of operation.  The profile states an order of preference: labels, and two words that stand for one.
+
+* ``site``: what the site's configuration states, skipped where it states nothing;
+* ``from_request``: what the device's own identifier declares, skipped where it declares nothing.
+
+`generic` begins with ``site, from_request``.  So a profile that names a label decides; where none does,
+the site decides; where the site is silent too, the device's request does.  The first set that holds the
+whole answer is taken (`choosing` says what holding means).  Where none does, it is the first of all and
+`unfit` says what happens; no character becomes a question mark behind anyone's back (A-58).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from mwl.mapping.devices.operations.choosing import Candidate, Chooser
+from mwl.mapping.devices.operations.lint import Lint
+from mwl.mapping.devices.operations.operation import Binding, Options, Stage
+from mwl.mapping.text.charset import DEFAULT, CharacterSet, UnknownCharacterSet, parse_terms
+from mwl.mapping.text.romanise import Policy
+
+SITE, FROM_REQUEST = "site", "from_request"
+_WHOLE_UNICODE = ("ISO_IR 192", "GB18030")
+_TRANSFER_SYNTAXES = {
+    "ILE": "1.2.840.10008.1.2",
+    "ELE": "1.2.840.10008.1.2.1",
+    "EBE": "1.2.840.10008.1.2.2",
+}
+
+
+class Charset(Options):
+    """In which character set a device is answered (P31)."""
+
+    key = "charset"
+    stage = Stage.ENCODE
+    number = 31
+
+    prefer: tuple[str, ...] = (SITE, FROM_REQUEST, "ISO_IR 192")
+    """Character sets in order of preference: labels, `site` and `from_request`."""
+    fixed: str | None = None
+    """The one character set of this device, whatever it asks for; it takes the place of `prefer`."""
+    unfit: Literal["transliterate", "drop_group", "skip_item"] = "transliterate"
+    """Text that no set holds: in Latin letters, left out, or the item is left out."""
+
+    def chooser(self, binding: Binding, *, always_label: bool) -> Chooser:
+        """Return the order of preference, worked out for a site."""
+        if self.fixed is not None:
+            candidates = [_candidate(self.fixed, binding, "fixed")]
+        else:
+            candidates = [
+                _candidate(word, binding, "prefer", index) for index, word in enumerate(self.prefer)
+            ]
+        stated = tuple(candidate for candidate in candidates if candidate is not None)
+        return Chooser(stated, Policy(self.unfit), always_label)
+
+    def lint(self) -> Iterator[Lint]:
+        """Warn of a fixed set that cannot hold every name, where nothing says what happens then."""
+        if (
+            self.fixed is not None
+            and self.fixed not in _WHOLE_UNICODE
+            and "unfit" not in self.model_fields_set
+        ):
+            yield Lint(
+                "L5",
+                f"{self.fixed} cannot hold every name: say what happens in 'unfit'",
+                ("fixed",),
+                warning=True,
+            )
+
+
+def _candidate(word: str, binding: Binding, *keys: str | int) -> Candidate | None:
+    origin = binding.origin(*keys)
+    if word == FROM_REQUEST:
+        return Candidate(None, "from the request", origin)
+    if word != SITE:
+        return Candidate(_parsed(word, binding, *keys), "from the profile", origin)
+    label = binding.site.charset
+    return Candidate(_parsed(label, binding, *keys), "from the site", origin) if label else None
+
+
+def _parsed(label: str, binding: Binding, *keys: str | int) -> CharacterSet:
+    try:
+        return parse_terms(label)
+    except UnknownCharacterSet:
+        binding.problem(f"there is no character set {label!r}", *keys)
+        return DEFAULT
+
+
+class Wire(Options):
+    """How answers travel (P32)."""
+
+    key = "wire"
+    stage = Stage.ENCODE
+    number = 32
+
+    ts: tuple[Literal["ILE", "ELE", "EBE", "as_proposed_first"], ...] = ("as_proposed_first",)
+    """Transfer syntaxes in order of preference, among those the device proposes; what it proposes first."""
+
+    @property
+    def transfer_syntaxes(self) -> tuple[str, ...]:
+        """The UIDs in order of preference; () takes what the device proposes first."""
+        return tuple(_TRANSFER_SYNTAXES[name] for name in self.ts if name in _TRANSFER_SYNTAXES)

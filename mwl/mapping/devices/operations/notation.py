@@ -1,0 +1,98 @@
+"""The small types of the written form: paths, selectors, scalars, and mappings of one to another.
+
+Each takes the shorthand an engineer writes and gives the program one form.  Shorthand is taken before
+validation, not by a union: a union reports a mistake once for each of its branches.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from functools import lru_cache
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydicom.datadict import keyword_dict
+
+from mwl.mapping import paths
+from mwl.mapping.devices.operations.lint import IDENTITY
+
+SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+
+
+def checked_path(text: str) -> str:
+    """Return *text*, which names an attribute; an unknown one is lint L1."""
+    try:
+        paths.parse_path(text)
+    except ValueError as error:
+        raise PydanticCustomError("L1", "{reason}", {"reason": str(error)}) from None
+    return text
+
+
+def _checked_selector(text: str) -> str:
+    if "*" not in text and "?" not in text:
+        return checked_path(text)
+    before, _, glob = text.rpartition(".")
+    if before:
+        checked_path(before)
+    if not glob_tags(glob):
+        raise PydanticCustomError("L1", "no attribute's keyword matches '{glob}'", {"glob": glob})
+    return text
+
+
+def as_text(value: Any) -> Any:
+    """Return a YAML number or truth value as the text it was written as."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def as_list(value: Any) -> Any:
+    """Return a single value as a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+PathText: TypeAlias = Annotated[str, AfterValidator(checked_path)]
+"""A path: ``PatientName``, ``SPS.Modality``, ``(0040,1001)``."""
+
+SelectorText: TypeAlias = Annotated[str, AfterValidator(_checked_selector)]
+"""A path, or a pattern of keywords at any depth: ``*Description``, ``SPS.*Date``."""
+
+Scalar: TypeAlias = Annotated[str, BeforeValidator(as_text), WithJsonSchema(SCALAR)]
+"""A text or a number, kept as text."""
+
+Scalars: TypeAlias = Annotated[
+    tuple[Scalar, ...],
+    BeforeValidator(as_list),
+    WithJsonSchema({"anyOf": [SCALAR, {"type": "array", "items": SCALAR}]}),
+]
+"""A value, or a list of them."""
+
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+Paths: TypeAlias = Annotated[tuple[PathText, ...], BeforeValidator(as_list), WithJsonSchema(_TEXTS)]
+"""A path, or a list of them."""
+
+Selectors: TypeAlias = Annotated[tuple[SelectorText, ...], BeforeValidator(as_list), WithJsonSchema(_TEXTS)]
+"""A selector, or a list of them."""
+
+Length: TypeAlias = Annotated[int, Field(ge=1, le=10240)]
+"""A number of characters; 10240 is what LT holds (PS3.5 6.2)."""
+
+
+@lru_cache(maxsize=256)
+def glob_tags(glob: str) -> frozenset[str]:
+    """Return the tags whose keywords match *glob*; the identity attributes are never among them (R2)."""
+    found = (f"{tag:08X}" for name, tag in keyword_dict.items() if fnmatch.fnmatchcase(name, glob))
+    return frozenset(found) - IDENTITY
+
+
+def either(shorthand: JsonSchemaValue, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    """Return the schema of a model that may also be written as *shorthand*."""
+    schema = handler(core)
+    target = handler.resolve_ref_schema(schema)
+    whole = dict(target)
+    target.clear()
+    target.update({"anyOf": [shorthand, whole]})
+    return schema

@@ -1,0 +1,125 @@
+"""P18 `template`: a text composed of other attributes.
+
+``{Keyword}`` stands for an attribute's first value and ``{$calling_ae}`` for a variable.  A part in
+square brackets is left out when an attribute named inside it is empty.  A delimiter written twice
+stands for itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator
+
+from mwl.mapping import paths
+from mwl.mapping.devices.operations.lint import Lint, identity_lint
+from mwl.mapping.devices.operations.notation import PathText, checked_path
+from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, Run, Stage, Step
+from mwl.mapping.devices.operations.values import text_value
+from mwl.mapping.elements import make, texts
+from mwl.model import Document
+from mwl.query import Path
+
+_TOKEN = re.compile(r"\{\{|\}\}|\[\[|\]\]|\{([^{}\[\]]*)\}|[{}\[\]]|[^{}\[\]]+")
+_DOUBLED = {"{{": "{", "}}": "}", "[[": "[", "]]": "]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A run of literal texts and named values; an optional one goes when a name in it is empty."""
+
+    pieces: tuple[tuple[bool, str], ...]  # (is a name, text)
+    optional: bool = False
+
+
+def parse(text: str) -> tuple[Part, ...]:
+    """Return the parts of a template; raise `ValueError` where brackets do not pair."""
+    parts: list[Part] = []
+    pieces: list[tuple[bool, str]] = []
+    inside = False
+    for match in _TOKEN.finditer(text):
+        lexeme, name = match[0], match[1]
+        if name is not None:
+            pieces.append((True, name.strip() if name.startswith("$") else checked_path(name.strip())))
+        elif lexeme in ("[", "]") and inside == (lexeme == "]"):
+            parts.append(Part(tuple(pieces), optional=inside))
+            pieces, inside = [], not inside
+        elif lexeme in "{}[]":
+            raise ValueError(f"{lexeme!r} at character {match.start() + 1} has no partner")
+        else:
+            pieces.append((False, _DOUBLED.get(lexeme, lexeme)))
+    if inside:
+        raise ValueError("'[' is not closed")
+    return (*parts, Part(tuple(pieces)))
+
+
+def _checked(text: str) -> str:
+    parse(text)
+    return text
+
+
+Piece: TypeAlias = Callable[[Document, Run], str]
+TemplateText: TypeAlias = Annotated[str, AfterValidator(_checked)]
+
+
+class Template(Lines):
+    """A text composed of other attributes; parts in square brackets go when a value inside is empty (P18)."""
+
+    key = "template"
+    stage = Stage.RESPOND
+    number = 18
+    __pydantic_extra__: dict[PathText, TemplateText]
+
+    def compile(self, binding: Binding) -> Iterator[Step]:
+        """Yield a step for each line."""
+        for text, written in self.lines.items():
+            parts = [_Compiled(part, binding, text) for part in parse(written)]
+            yield binding.step(_composing(paths.parse_path(text), parts), text)
+
+    def lint(self) -> Iterator[Lint]:
+        """Refuse an identity as the target."""
+        for text in self.lines:
+            yield from identity_lint(text, (text,))
+
+
+class _Compiled:
+    """A part whose names are worked out."""
+
+    def __init__(self, part: Part, binding: Binding, *keys: str | int) -> None:
+        self._optional = part.optional
+        self._pieces = [(named, _piece(named, text, binding, *keys)) for named, text in part.pieces]
+
+    def text(self, document: Document, run: Run) -> str:
+        found = [(named, piece(document, run)) for named, piece in self._pieces]
+        if self._optional and any(named and not text for named, text in found):
+            return ""
+        return "".join(text for _, text in found)
+
+
+def _piece(named: bool, text: str, binding: Binding, *keys: str | int) -> Piece:
+    if not named:
+        return lambda _document, _run: text
+    if text.startswith("$"):
+        fill = text_value(text, binding, *keys)
+        return lambda _document, run: fill(run.facts)
+    path = paths.parse_path(text)
+    return lambda document, _run: _first(document, path)
+
+
+def _first(document: Document, path: Path) -> str:
+    found = texts(paths.get(document, path))
+    return found[0] if found else ""
+
+
+def _composing(path: Path, parts: list[_Compiled]) -> Apply:
+    vr = paths.vr(path[-1])
+
+    def apply(document: Document, run: Run) -> Document:
+        text = "".join(part.text(document, run) for part in parts).strip()
+        made = make(vr, [text])
+        return document if made is None else paths.put(document, path, made)
+
+    return apply

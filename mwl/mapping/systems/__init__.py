@@ -1,0 +1,1 @@
+"""What a system's messages mean, and how it is told: the system profiles."""

@@ -1,0 +1,231 @@
+"""From an order message to what is to be changed.
+
+Theory of operation.  The message is cut into its orders (groups), each order into its steps where it has
+segments for them.  Every order's control code is decided first: one that asks for nothing is not read.
+What remains is read by the three levels of the profile.  Orders that speak of one requested procedure
+become one change with several steps (C-05); of one step, one step whose sequences add up (C-06).  A step
+segment that names another procedure is a step of that one.  Where an order names no step, the catalogue
+may know of several.  All mistakes of the message are collected before it is refused, whole.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Final
+
+from mwl.mapping import paths
+from mwl.mapping.facts import SiteFacts
+from mwl.mapping.systems.catalogue import Catalogue
+from mwl.mapping.systems.fitting import MAXIMUM
+from mwl.mapping.systems.hl7paths import Hl7Path
+from mwl.mapping.systems.order_control import OrderControl
+from mwl.mapping.systems.order_structure import Structure
+from mwl.mapping.systems.reading import Reading
+from mwl.mapping.systems.rules import Level
+from mwl.mapping.systems.source import Source
+from mwl.mapping.systems.timestamps import read_instant
+from mwl.mapping.trace import Trace
+from mwl.model import Document, OrderAction, OrderMessage, OrderPolicies, ProcedureChange, items
+from mwl.model import text as text_of
+
+DATA_TYPE, DUPLICATE_KEY, DISAGREEMENT = 102, 205, 207  # HL7 table 0357 (D-19, C-14)
+
+_STEP_ID: Final = paths.tag("ScheduledProcedureStepID")
+
+_MAKING: Final = frozenset({OrderAction.CREATE, OrderAction.UPDATE, OrderAction.HOLD, OrderAction.RELEASE})
+"""Actions that may make an order nobody knows: what it does not say may be stood in for."""
+
+
+_SAFE: Final = OrderPolicies()
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """When two groups speak of one thing, and how what they say is joined; all are tags."""
+
+    by: tuple[str, ...] = ()
+    agree: tuple[str, ...] = ()
+    union: tuple[str, ...] = ()
+
+    def key(self, document: Document) -> tuple[str, ...] | None:
+        """Return what tells the thing apart; None where *document* has nothing that does."""
+        key = tuple(text_of(document, tag) for tag in self.by)
+        return key if any(key) else None
+
+    def disagreement(self, one: Document, other: Document) -> str:
+        """Return the tag of an attribute that may not differ and does, or ""."""
+        pairs = ((tag, text_of(one, tag), text_of(other, tag)) for tag in self.agree)
+        return next((tag for tag, mine, theirs in pairs if mine and theirs and mine != theirs), "")
+
+    def join(self, one: Document, other: Document) -> None:
+        """Add to *one* what *other* says besides."""
+        for tag, element in other.items():
+            if tag in self.union:
+                present = list(items(one, tag))
+                added = [item for item in items(other, tag) if item not in present]
+                if added:
+                    one[tag] = {"vr": "SQ", "Value": [*present, *added]}
+            if tag not in one or "Value" not in one[tag]:
+                one[tag] = element
+
+
+@dataclass(slots=True)
+class _Change:
+    """A procedure change that grows."""
+
+    action: OrderAction
+    procedure: Document
+    group: int
+    steps: list[Document] = field(default_factory=list)
+    assumed: set[str] = field(default_factory=set)
+    effective_at: dt.datetime | None = None
+
+    def finished(self) -> ProcedureChange:
+        return ProcedureChange(
+            self.action, self.procedure, tuple(self.steps), frozenset(self.assumed),
+            effective_at=self.effective_at, group=self.group,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReader:
+    """A profile's way to take an order message apart."""
+
+    patient: Level
+    procedure: Level
+    step: Level
+    control: OrderControl
+    structure: Structure
+    steps: tuple[str, ...] = ()
+    offset: Hl7Path | None = None
+    effective: Hl7Path | None = None
+    compare: tuple[tuple[Hl7Path, Hl7Path], ...] = ()
+    same_procedure: Same = Same()
+    same_step: Same = Same()
+    catalogue: Catalogue | None = None
+    policies: OrderPolicies = _SAFE
+
+    def read(
+        self,
+        source: Source,
+        system: str,
+        site: SiteFacts,
+        sent_at: dt.datetime | None,
+        trace: Trace | None = None,
+    ) -> OrderMessage:
+        """Return what the message asks for; raise `Unacceptable` with every mistake of it."""
+        reading = Reading.of(source, site.timezone, self.offset, trace)
+        orders = self._orders(source, reading)
+        patient: Document = {}
+        if any(action is not OrderAction.NOTHING for _, _, action in orders):
+            patient, _ = self.patient.read(source, reading)
+        changes: dict[Hashable, _Change] = {}
+        for number, group, action in orders:
+            if action is OrderAction.NOTHING:
+                changes[number] = _Change(action, {}, number)
+            else:
+                reading.known = dict(patient)
+                self._read_order(group, action, number, changes, reading)
+        reading.check()
+        procedures = tuple(change.finished() for change in changes.values())
+        return OrderMessage(system, patient, procedures, sent_at, reading.warnings, self.policies)
+
+    def _orders(self, source: Source, reading: Reading) -> list[tuple[int, Source, OrderAction]]:
+        """Return the groups, counted, and what each asks for; raise where that is unclear."""
+        groups = source.groups(self.structure.starts)
+        self.structure.check_message(source, groups, reading)
+        decided = [(group, self.control.action(group, reading)) for group in groups]
+        asking = [group for group, action in decided if action is not OrderAction.NOTHING]
+        self.structure.check_groups(asking, reading)
+        reading.check()
+        counted = enumerate(decided, 1)
+        return [(number, group, action) for number, (group, action) in counted if action is not None]
+
+    def _read_order(
+        self,
+        group: Source,
+        action: OrderAction,
+        number: int,
+        changes: dict[Hashable, _Change],
+        reading: Reading,
+    ) -> None:
+        reading.new = action is OrderAction.CREATE
+        reading.fills = action in _MAKING
+        self._compare(group, reading)
+        effective_at = self._effective(group, reading)
+        known = reading.known
+        for view in (group.groups(self.steps) if self.steps else ()) or (group,):
+            reading.known, reading.step = dict(known), 0
+            procedure, assumed = self.procedure.read(view, reading)
+            key = self.same_procedure.key(procedure)
+            change = changes.setdefault(
+                number if key is None else (action, key), _Change(action, procedure, number)
+            )
+            if change.procedure is not procedure:
+                self._join(self.same_procedure, change.procedure, procedure, view, reading)
+            change.assumed |= assumed
+            change.effective_at = _newest(change.effective_at, effective_at)
+            self._read_steps(view, change, reading)
+
+    # ── steps ──
+
+    def _read_steps(self, view: Source, change: _Change, reading: Reading) -> None:
+        rows = self.catalogue.steps(view, reading) if self.catalogue and reading.fills else ()
+        known = reading.known
+        if len(rows) > 1 and self._names_step(view, reading):
+            reading.step = None  # which of the rows this step is cannot be told
+        reading.known = dict(known)
+        first, assumed = self.step.read(view, reading)
+        several = len(rows) > 1 and reading.step is not None
+        change.assumed |= assumed - ({_STEP_ID} if several else set())
+        for number, row in enumerate(rows if several else ()):
+            reading.known, reading.step = dict(known), number
+            step = first if number == 0 else self.step.read(view, reading)[0]
+            self._add_step(change, self._numbered(step, row.step, view, reading), view, reading)
+        if not several:
+            self._add_step(change, first, view, reading)
+
+    def _names_step(self, view: Source, reading: Reading) -> bool:
+        """Tell whether an order names its step itself: then the catalogue makes no further ones."""
+        aside = Reading(reading.zone, reading.offset, new=False, fills=False, known=dict(reading.known))
+        return any(leaf.read(view, aside) is not None for leaf in self.step.leaves((_STEP_ID,)))
+
+    def _numbered(self, step: Document, ending: str, view: Source, reading: Reading) -> Document:
+        """Return a step that the catalogue made of an order, with a step ID of its own."""
+        step_id = text_of(step, _STEP_ID) + ending
+        if len(step_id) > MAXIMUM["SH"]:
+            text = f"a step ID that ends in {ending!r}, as the catalogue says, is longer than {MAXIMUM['SH']}"
+            reading.error(self.structure.place(view), f"{text} characters", DATA_TYPE)
+        return {**step, _STEP_ID: {"vr": "SH", "Value": [step_id]}}
+
+    def _add_step(self, change: _Change, step: Document, view: Source, reading: Reading) -> None:
+        key = self.same_step.key(step)
+        earlier = [each for each in change.steps if key is not None and self.same_step.key(each) == key]
+        if earlier:
+            self._join(self.same_step, earlier[0], step, view, reading)
+        else:
+            change.steps.append(step)
+
+    def _join(self, same: Same, one: Document, other: Document, view: Source, reading: Reading) -> None:
+        if tag := same.disagreement(one, other):
+            text = f"an order before this one gives the same {paths.keyword(same.by[0])} another"
+            reading.error(self.structure.place(view), f"{text} {paths.keyword(tag)}", DUPLICATE_KEY)
+        same.join(one, other)
+
+    # ── what else an order says ──
+
+    def _compare(self, group: Source, reading: Reading) -> None:
+        for one, other in self.compare:
+            mine, theirs = one.find(group), other.find(group)
+            if mine and theirs and mine[0].part(1) != theirs[0].part(1):
+                reading.warn(theirs[0], f"{other.text} differs from {one.text}", DISAGREEMENT)
+
+    def _effective(self, group: Source, reading: Reading) -> dt.datetime | None:
+        found = self.effective.find(group) if self.effective else []
+        return read_instant(found[0].part(1), reading.zone, reading.offset) if found else None
+
+
+def _newest(one: dt.datetime | None, other: dt.datetime | None) -> dt.datetime | None:
+    return max(filter(None, (one, other)), default=None)

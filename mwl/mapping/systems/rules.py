@@ -1,0 +1,310 @@
+"""The lines of a system profile at work: which of its sources gives an attribute its value.
+
+Theory of operation.  A level of a profile is a list of nodes, compiled once.  A leaf gives one attribute:
+its paths are asked in turn, and the first that *has a value* gives it; a column of the catalogue or the
+station rules may stand among them.  What stands at a path can be a value, nothing, a wish to delete (an
+empty element, D-25, unless a later path has a value) or a mistake (reported; the attribute counts as not
+sent).  Only then comes what stands in for it, and last a constant.  Targets inside a sequence grow into
+one item of it; an item without a value is never made (A-19).
+
+What stands in is told apart from what was sent: it may fill a gap in what is stored, no more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from mwl.errors import Location
+from mwl.mapping.systems.catalogue import Giver
+from mwl.mapping.systems.conversion import Conversion, Mistake
+from mwl.mapping.systems.hl7paths import AnyPath, Found, Hl7Path, RelativePath
+from mwl.mapping.systems.hl7template import Template
+from mwl.mapping.systems.lookup import Table
+from mwl.mapping.systems.reading import Reading
+from mwl.mapping.systems.source import Source
+from mwl.model import Document, Element
+from mwl.model import text as text_of
+from mwl.model import values as values_of
+
+REQUIRED_MISSING = 101  # HL7 table 0357 (D-19)
+
+
+class Outcome(NamedTuple):
+    """An attribute as a node read it."""
+
+    element: Element
+    sent: bool = True  # it comes from the message, or the message deletes it
+    assumed: bool = False  # it stands in for what the order does not say
+
+    @property
+    def has_value(self) -> bool:
+        """Whether there is a value, not a wish to delete one."""
+        return "Value" in self.element
+
+
+class Node(Protocol):
+    """One attribute of a level, or of an item."""
+
+    @property
+    def tag(self) -> str:
+        """The attribute's tag."""
+        ...
+
+    def read(self, source: Source, reading: Reading, anchor: Found | None = None) -> Outcome | None:
+        """Return the attribute, or None where the message does not speak of it."""
+        ...
+
+
+_SEARCHED = 1000  # characters a regular expression sees: the expression is trusted, the text is not
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A condition on a message: on what stands at a path, or on an attribute that was read before."""
+
+    path: AnyPath | str  # a tag
+    texts: Table | None
+    present: bool | None
+    regex: re.Pattern[str] | None = None
+
+    def holds(self, source: Source, anchor: Found | None, known: Document | None = None) -> bool:
+        """Tell whether it holds; *known* are the attributes that were read before."""
+        if isinstance(self.path, str):
+            found = [str(value) for value in values_of(known or {}, self.path)]
+        else:
+            found = [each.part(1) for each in self.path.find(source, anchor) if not each.deleted]
+        if self.present is not None and bool(found) is not self.present:
+            return False
+        if self.texts and not any(self.texts.get(text) is not None for text in found):
+            return False
+        return self.regex is None or any(self.regex.search(text[:_SEARCHED]) for text in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a profile's line is about, and where it stands."""
+
+    level: str  # a section: patient, procedure, step
+    target: str  # as written
+    origin: str  # file:line
+
+
+Origin: TypeAlias = AnyPath | Giver
+"""Where a value can come from: a path, or what the profile knows by itself."""
+
+StandIn: TypeAlias = Origin | str
+"""The same, or the tag of an attribute that was read before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One attribute with a value of its own."""
+
+    tag: str
+    vr: str
+    line: Line
+    conversion: Conversion
+    paths: tuple[Origin, ...] = ()
+    template: Template | None = None
+    stand_ins: tuple[StandIn, ...] = ()
+    default: Element | None = None
+    when: tuple[When, ...] = ()
+    required: bool = False
+
+    def read(self, source: Source, reading: Reading, anchor: Found | None = None) -> Outcome | None:
+        """See `Node`."""
+        try:
+            outcome = self._sent(source, reading, anchor) or self._otherwise(source, reading, anchor)
+        except Mistake as mistake:
+            self._report(mistake, reading)
+            return None
+        if self.required and not (outcome and outcome.has_value) and self._needed(reading):
+            missing = f"{self.line.target} is required"
+            self._fail(reading, self._place(source), missing)
+            reading.error(self._place(source), missing, REQUIRED_MISSING)
+        return outcome
+
+    def _sent(self, source: Source, reading: Reading, anchor: Found | None) -> Outcome | None:
+        for condition in self.when:
+            if not condition.holds(source, anchor, reading.known):
+                return None
+        removed: Outcome | None = None
+        for path in self.paths:
+            found, where = _find(path, source, reading, anchor)
+            if found:
+                outcome = self._outcome(found, reading, where)
+                if self.conversion.settles or (outcome and outcome.has_value):
+                    return outcome
+                removed = removed or outcome
+        if self.template and (filled := self.template.fill(source, anchor)):
+            return self._outcome([filled], reading, self._composed(source, reading, anchor))
+        return removed
+
+    def _otherwise(self, source: Source, reading: Reading, anchor: Found | None) -> Outcome | None:
+        for stand_in in self.stand_ins if reading.fills else ():
+            if isinstance(stand_in, str):
+                outcome = self._copied(stand_in, reading)
+            else:
+                found, where = _find(stand_in, source, reading, anchor)
+                outcome = self._outcome(found, reading, where) if found else None
+            if outcome and outcome.has_value:
+                return outcome._replace(assumed=True)
+        if self.default is None:
+            return None
+        self._note(reading, self.default, "default")
+        return Outcome(self.default, sent=False)
+
+    def _copied(self, tag: str, reading: Reading) -> Outcome | None:
+        value = text_of(reading.known, tag)
+        if not value:
+            return None
+        element: Element = {"vr": self.vr, "Value": [value]}
+        self._note(reading, element, "else")
+        return Outcome(element)
+
+    def _outcome(self, found: Sequence[Found], reading: Reading, where: AnyPath | str) -> Outcome | None:
+        sent = [each for each in found if not each.deleted]
+        values = self.conversion.values(sent, reading) if sent else None
+        if values is not None and not values:
+            return None
+        element: Element = {"vr": self.vr, "Value": values} if values else {"vr": self.vr}
+        if reading.trace is not None:
+            places = (str(_exact(each, where)) for each in found if not isinstance(where, str))
+            self._note(reading, element, where if isinstance(where, str) else ", ".join(places))
+        return Outcome(element)
+
+    def _composed(self, source: Source, reading: Reading, anchor: Found | None) -> str:
+        """Say of what a template was filled."""
+        if reading.trace is None or self.template is None:
+            return "template"
+        pieces = (piece for part in self.template.parts for piece in part.pieces)
+        paths = (piece for piece in pieces if not isinstance(piece, str))
+        places = [str(_exact(found[0], path)) for path in paths if (found := path.find(source, anchor))]
+        return f"template {', '.join(places)}"
+
+    def _report(self, mistake: Mistake, reading: Reading) -> None:
+        self._fail(reading, mistake.found.location, mistake.text)
+        # To cancel an exam its identifiers are enough: a wrong start must not keep it on the list.
+        if reading.fills or self.conversion.name == "identifier":
+            reading.error(mistake.found.location, mistake.text, mistake.code)
+        else:
+            reading.warn(mistake.found, mistake.text, mistake.code)
+
+    def _fail(self, reading: Reading, location: Location, text: str) -> None:
+        """Let the trace know which line found a mistake."""
+        if reading.trace is not None:
+            line = self.line
+            reading.trace.note(
+                line.level, line.origin, line.target, None, None, f"{location}: {text}", self.conversion.name
+            )
+
+    def _needed(self, reading: Reading) -> bool:
+        return self.line.level == "patient" or reading.new
+
+    def _place(self, source: Source) -> Location:
+        absolute = [path for path in self.paths if isinstance(path, Hl7Path)]
+        present = [path for path in absolute if source.count(path.segment)]
+        return (present or absolute)[0].location(source) if absolute else Location("MSH")
+
+    def _note(self, reading: Reading, element: Element, where: str) -> None:
+        if reading.trace is not None:
+            line = self.line
+            reading.trace.note(
+                line.level, line.origin, line.target, None, element, where, self.conversion.name
+            )
+
+
+def _find(
+    path: Origin, source: Source, reading: Reading, anchor: Found | None
+) -> tuple[Sequence[Found], AnyPath | str]:
+    """Return what stands at *path*, and where that is."""
+    if isinstance(path, (Hl7Path, RelativePath)):
+        return path.find(source, anchor), path
+    # An order that is only to be cancelled is what its message says.
+    given = path.given(source, reading) if reading.fills else None
+    return (given.found, given.origin) if given else ((), "")
+
+
+def _exact(found: Found, path: AnyPath) -> Location:
+    return replace(found.location, component=path.first, subcomponent=path.sub)
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A sequence of one item that several lines fill, each one attribute."""
+
+    tag: str
+    nodes: tuple[Node, ...]
+
+    def read(self, source: Source, reading: Reading, anchor: Found | None = None) -> Outcome | None:
+        """See `Node`."""
+        outcomes = _read_all(self.nodes, source, reading, anchor)
+        item = {tag: outcome.element for tag, outcome in outcomes.items() if outcome.has_value}
+        if not item:  # deleted in all its parts, or not spoken of
+            return Outcome({"vr": "SQ"}) if outcomes else None
+        spoken = list(outcomes.values())
+        return Outcome(
+            {"vr": "SQ", "Value": [item]},
+            sent=any(each.sent for each in spoken),
+            assumed=all(each.assumed for each in spoken),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """A sequence with an item for each place a path finds."""
+
+    tag: str
+    path: AnyPath
+    nodes: tuple[Node, ...]
+    needed: frozenset[str] = frozenset()  # tags without which an item is not made
+
+    def read(self, source: Source, reading: Reading, anchor: Found | None = None) -> Outcome | None:
+        """See `Node`."""
+        found = self.path.find(source, anchor)
+        if not found:
+            return None
+        items = [item for each in found if not each.deleted and (item := self._item(source, reading, each))]
+        if items:
+            return Outcome({"vr": "SQ", "Value": items})
+        return Outcome({"vr": "SQ"}) if found[0].deleted else None
+
+    def _item(self, source: Source, reading: Reading, anchor: Found) -> Document:
+        outcomes = _read_all(self.nodes, source, reading, anchor)
+        item = {tag: outcome.element for tag, outcome in outcomes.items() if outcome.has_value}
+        # Constants alone say nothing: an item holds at least one value of the message.
+        spoken = any(outcomes[tag].sent for tag in item)
+        return item if spoken and self.needed <= item.keys() else {}
+
+
+def _read_all(
+    nodes: Sequence[Node], source: Source, reading: Reading, anchor: Found | None
+) -> dict[str, Outcome]:
+    outcomes = ((node.tag, node.read(source, reading, anchor)) for node in nodes)
+    return {tag: outcome for tag, outcome in outcomes if outcome is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A section of a profile: the attributes of a patient, a procedure or a step."""
+
+    nodes: tuple[Node, ...]
+
+    def read(self, source: Source, reading: Reading) -> tuple[Document, frozenset[str]]:
+        """Return the attributes the message speaks of, and the tags of those that stand in for others."""
+        document: Document = {}
+        assumed: set[str] = set()
+        for node in self.nodes:
+            outcome: Any = node.read(source, reading)
+            if outcome is not None:
+                document[node.tag] = reading.known[node.tag] = outcome.element
+                if outcome.assumed:
+                    assumed.add(node.tag)
+        return document, frozenset(assumed)
+
+    def leaves(self, tags: Collection[str]) -> list[Leaf]:
+        """Return the nodes that give the attributes *tags*, outside of sequences."""
+        return [node for node in self.nodes if isinstance(node, Leaf) and node.tag in tags]

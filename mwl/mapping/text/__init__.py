@@ -1,0 +1,1 @@
+"""Character sets, and text in a form that a device can show."""
