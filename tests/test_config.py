@@ -210,7 +210,7 @@ def test_an_address_is_read_and_written_alike(text, host, port):
 )
 def test_what_is_no_address_is_refused(text):
     """A port alone, or an IPv6 host without brackets, could mean several things."""
-    with pytest.raises(ValueError, match="host:port"):
+    with pytest.raises(ValueError, match=r"host:port|above 65535"):
         Address.parse(text)
 
 
@@ -482,3 +482,27 @@ def test_what_is_no_size_is_told(text):
     (mistake,) = mistakes(f"retention: {{unknown: {text}}}")
 
     assert "for example 256 MiB" in mistake
+
+
+def test_two_doors_at_one_address_are_a_mistake(tmp_path: Path) -> None:
+    """The second could never open; port 0 is any free one, for all of them."""
+    written = tmp_path / "mwl.yaml"
+    written.write_text('dicom: {listen: "127.0.0.1:4000"}\nweb: {listen: "127.0.0.1:4000"}\n', "utf-8")
+
+    with pytest.raises(BadDocument) as refused:
+        config.load(written, {})
+
+    said = "mwl.yaml:2:15: error: web.listen: 127.0.0.1:4000 is the address of dicom.listen"
+    assert said in str(refused.value)
+
+
+def test_a_folder_of_profiles_that_is_not_there_is_in_doubt(tmp_path: Path) -> None:
+    """A site that overrides a profile would run on the shipped one, and not know it."""
+    written = tmp_path / "mwl.yaml"
+    written.write_text("mappings: ./nomap\n", "utf-8")
+
+    doubts = [str(doubt) for doubt in config.load(written, {}).doubts()]
+
+    assert doubts == [f"{written}:1:11: error: mappings: there is no folder nomap"]
+    written.write_text("mappings: ./mappings\n", "utf-8")
+    assert list(config.load(written, {}).doubts()) == []

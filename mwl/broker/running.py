@@ -149,6 +149,8 @@ class Broker:
 
     def _use(self, configuration: Configuration, profiles: Profiles) -> None:
         """Let the next message and the next request see this set; nothing here waits."""
+        for doubt in configuration.doubts():
+            event(logger, logging.WARNING, "configuration in doubt", problem=str(doubt))
         told = systems.told(configuration)
         devices = Devices(configuration.dicom.ae_title, profiles.devices, profiles.zone)
         services: tuple[Service, ...] = (

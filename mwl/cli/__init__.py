@@ -13,7 +13,7 @@ import click
 
 from mwl import __version__
 from mwl.cli.exits import report
-from mwl.cli.lazy import LazyGroup
+from mwl.cli.lazy import HELP, LazyGroup
 from mwl.cli.options import config_option
 from mwl.errors import BadDocument, MwlError, Problem
 
@@ -36,7 +36,7 @@ COMMANDS = {
 @click.group(
     cls=LazyGroup,
     table=COMMANDS,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP},
     epilog="Example: mwl serve --config mwl.yaml",
 )
 @config_option

@@ -41,7 +41,7 @@ def check(*, show: bool, as_json: bool) -> None:
     """Check the configuration, all profiles, the database and the ports.
 
     Ends with the gravest finding: 78 configuration or profiles, 69 database, 1 a port that is
-    taken (by a running broker, perhaps).
+    taken (by a running broker, perhaps) or a folder of profiles that is not there.
     """
     configuration = options.configuration()
     settings = list(configuration.effective()) if show else []
@@ -61,6 +61,7 @@ def check(*, show: bool, as_json: bool) -> None:
 
 def _checks(configuration: Configuration) -> Iterator[Check]:
     yield Check("configuration", DONE, str(configuration.path or "built-in defaults"))
+    yield from (Check("mappings", FINDINGS, str(doubt)) for doubt in configuration.doubts())
     yield from _profiles(configuration)
     yield _database(configuration.database)
     for name in ("dicom", "hl7", "web"):

@@ -12,7 +12,7 @@ from mwl.cli import options
 from mwl.cli.exits import FINDINGS
 from mwl.cli.hl7_files import files_argument, messages, read
 from mwl.cli.hl7_systems import chosen_systems, site_facts
-from mwl.cli.output import print_json, printable
+from mwl.cli.output import heading, print_json, printable
 
 if TYPE_CHECKING:
     from mwl.hl7.explain import Explanation
@@ -106,20 +106,20 @@ def _print(title: str, explanation: Explanation, judgement: Judgement | None) ->
     header, system = explanation.envelope.header, explanation.envelope.system
     whose = f"of {system.name} (profile {system.profile.name})" if system else "of nobody configured"
     what = printable(" ".join(filter(None, (header.kind or "no type", header.control_id))))
-    click.secho(f"{title}: {what} {whose}", bold=True)
+    heading(f"{title}: {what} {whose}")
     click.echo(f"{INDENT}{explanation.outcome}  {_MEANING[explanation.outcome]}")
     for line in finding_lines(explanation.findings, explanation):
         click.echo(INDENT + line)
     if explanation.incoming:
         print_parts(list(parts(explanation.incoming)), explanation.values, 1)
     elif explanation.values:
-        click.secho(f"{INDENT}what was read of it", bold=True)
+        heading(f"{INDENT}what was read of it")
         print_values(explanation.values)
     if judgement:
         label = " ".join(
             filter(None, (f"structure, by the grammar of HL7 {judgement.version}", judgement.structure))
         )
-        click.secho(f"{INDENT}{label}", bold=True)
+        heading(f"{INDENT}{label}")
         for each in judgement.findings:
             click.echo(f"{INDENT * 2}{each.severity:7}  {printable(each.text)}")
         if not judgement.findings:

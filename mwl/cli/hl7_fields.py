@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
-
 from mwl.cli.hl7_view import short, shown, target
-from mwl.cli.output import print_table
+from mwl.cli.output import heading, print_table
 
 if TYPE_CHECKING:
     from mwl.hl7.explain import Explanation, Value
@@ -98,7 +96,7 @@ def print_fields(message: Message, explanation: Explanation | None = None) -> No
             table.append((*first, target(value), shown(value.element), short(value.origin)))
     print_table(["FIELD", "VALUE", "GOES TO", "AS", "BY THE LINE"], table)
     if added := [each for each in explanation.values if each.element is not None and not each.places]:
-        click.secho("put there by the profile", bold=True)
+        heading("put there by the profile")
         print_table(
             ["GOES TO", "AS", "BECAUSE OF", "BY THE LINE"],
             [(target(each), shown(each.element), each.source, short(each.origin)) for each in added],

@@ -14,7 +14,7 @@ from mwl.cli import options, times
 from mwl.cli.hl7_list import outcome, plain
 from mwl.cli.hl7_selection import site_zone
 from mwl.cli.hl7_systems import configured_systems, site_facts
-from mwl.cli.output import aligned, print_json, print_table, printable
+from mwl.cli.output import aligned, heading, print_json, print_table, printable
 from mwl.errors import BadDocument, Refusal, Refused
 
 if TYPE_CHECKING:
@@ -94,16 +94,16 @@ def _print(
 ) -> None:
     from mwl.cli.hl7_fields import print_fields
 
-    click.secho(f"message {stored.entry.key}", bold=True)
+    heading(f"message {stored.entry.key}")
     _print_lines(aligned(_facts(stored, zone)))
     _print_section("findings", stored.entry.error.splitlines())
     _print_section("segments", _segments(explanation))
     if explanation.message:
-        click.secho("fields" + (", with the profile of now" if values else ""), bold=True)
+        heading("fields" + (", with the profile of now" if values else ""))
         print_fields(explanation.message, explanation if values else None)
     _print_section("answer", _answer(stored.acknowledgement, explanation))
     if stored.other:
-        click.secho("other attempts", bold=True)
+        heading("other attempts")
         rows = [
             (times.shown(each.attempted_at, zone), _how(each.replayed), each.outcome, each.error)
             for each in stored.other
@@ -154,7 +154,7 @@ def _answer(raw: bytes | None, explanation: Explanation) -> list[str]:
 
 def _print_section(title: str, lines: list[str]) -> None:
     if lines:
-        click.secho(title, bold=True)
+        heading(title)
         _print_lines(lines)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mwl.cli.output import aligned, printable
+from mwl.cli.output import aligned, heading, printable
 from mwl.mapping.paths import keyword
 from mwl.model import Document, Element, person_name
 
@@ -39,7 +39,7 @@ def print_parts(parts: Sequence[Part], values: Sequence[Value], depth: int = 0) 
 
 def _print_parts(parts: Sequence[Part], values: Sequence[Value], told: set[int], indent: str) -> None:
     for part in parts:
-        click.secho(indent + part.title, bold=True)
+        heading(indent + part.title)
         for line in aligned(attributes(part.document, values, told)):
             click.echo(indent + INDENT + line)
         _print_parts(part.below, values, told, indent + INDENT)

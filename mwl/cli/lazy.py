@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+HELP = ["-h", "--help"]
+
 
 class LazyGroup(click.Group):
     """A group of commands given as name → (``module:object``, one line of help)."""
@@ -24,6 +26,8 @@ class LazyGroup(click.Group):
             return None
         module, _, name = self.table[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
+        # click keeps the help option it made first; without a parent that would be one without -h.
+        command.context_settings.setdefault("help_option_names", HELP)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature

@@ -21,10 +21,17 @@ def print_json(data: Any) -> None:
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under their headers, in columns as wide as their content."""
     head, *lines = aligned([headers, *rows])
-    bold = "NO_COLOR" not in os.environ
-    click.secho(head, bold=bold or None)
+    heading(head)
     for line in lines:
         click.echo(line)
+
+
+def heading(text: str) -> None:
+    """Print a line that stands out, unless NO_COLOR forbids it."""
+    if os.environ.get("NO_COLOR"):
+        click.echo(text)
+    else:
+        click.secho(text, bold=True)
 
 
 def aligned(rows: Iterable[Sequence[object]]) -> list[str]:

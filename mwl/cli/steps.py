@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mwl.cli import options
-from mwl.cli.output import print_json, print_table, printable
+from mwl.cli.output import heading, print_json, print_table, printable
 from mwl.errors import Refusal, Refused
 from mwl.lifecycle import StepState
 from mwl.model import Document, StepRef, WorklistItem, person_name, text
@@ -86,10 +86,10 @@ def show(step: int, *, as_json: bool) -> None:
         print_json({**_plain(item), "history": entries, "links": dataclasses.asdict(linked)})
         return
     for title, document in _levels(item).items():
-        click.secho(title, bold=True)
+        heading(title)
         for line in described(document):
             click.echo(_INDENT + line)
-    click.secho("history", bold=True)
+    heading("history")
     print_table(
         ["AT", "EVENT", "FROM", "TO", "BY", "WHY"],
         [(each.at, each.event, each.before, each.after, each.source, each.reason) for each in history],
@@ -100,7 +100,7 @@ def show(step: int, *, as_json: bool) -> None:
 
 def _print_links(title: str, rows: list[tuple[object, ...]]) -> None:
     if rows:
-        click.secho(title, bold=True)
+        heading(title)
     for row in rows:
         click.echo(_INDENT + printable("  ".join(map(str, row))))
 

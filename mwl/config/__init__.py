@@ -63,6 +63,12 @@ class Configuration(Settings):
         """Return a `Problem` at the line where *place* was written: for checks that need more than this."""
         return self._written.problem(place, message)
 
+    def doubts(self) -> Iterator[Problem]:
+        """Yield what is allowed and yet likely a mistake: a folder of profiles that is not there."""
+        usual = Settings.model_fields["mappings"].default
+        if self.mappings != usual and not self.mappings.is_dir():
+            yield self.problem(("mappings",), f"mappings: there is no folder {self.mappings}")
+
     def effective(self) -> Iterator[tuple[str, str, str]]:
         """Yield (key, value, origin) for every setting, without the database's password."""
         for place, value in _leaves(self.model_dump(mode="json"), ()):
@@ -91,10 +97,23 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
         configuration = Configuration.model_validate(written.data)
     except ValidationError as error:
         mistakes += yamldoc.problems(written, Configuration, error)
+    else:
+        configuration._path, configuration._written = path, written  # noqa: SLF001  its own module
+        mistakes += _same_address(configuration)
     if mistakes:
         raise BadDocument(sorted(mistakes, key=lambda each: (each.file, each.line, each.column)))
-    configuration._path, configuration._written = path, written  # noqa: SLF001  its own module
     return configuration
+
+
+def _same_address(configuration: Configuration) -> Iterator[Problem]:
+    """Find two listeners that cannot both have their address; port 0 is any free one."""
+    seen: dict[Address, str] = {}
+    for door in ("dicom", "hl7", "web"):
+        address: Address = getattr(configuration, door).listen
+        if address.port and address in seen:
+            message = f"{door}.listen: {address} is the address of {seen[address]}.listen"
+            yield configuration.problem((door, "listen"), message)
+        seen.setdefault(address, door)
 
 
 def _same_sender(written: Written) -> Iterator[Problem]:

@@ -51,8 +51,10 @@ class Address:
         if isinstance(text, cls):
             return text
         match = _LISTEN.fullmatch(text.strip()) if isinstance(text, str) else None
-        if match is None or int(match["port"]) not in _PORTS:
+        if match is None:
             raise ValueError("write host:port, for example 127.0.0.1:11112 or [::1]:11112")
+        if int(match["port"]) not in _PORTS:
+            raise ValueError(f"the port {match['port']} is above 65535")
         return cls(match["six"] or match["host"], int(match["port"]))
 
 

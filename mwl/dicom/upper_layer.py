@@ -207,6 +207,14 @@ class PduLimits:
     request: int = 64 * KIBIBYTE
     data: int = 128 * KIBIBYTE
 
+    def bounds(self, kind: int) -> tuple[int, int]:
+        """Return the least and the greatest length of a PDU of this type."""
+        if kind == PduType.DATA:
+            return 0, self.data
+        if kind == PduType.ASSOCIATE_RQ:
+            return _SMALLEST_REQUEST, self.request
+        return (0, self.request) if kind == PduType.ASSOCIATE_AC else (_FIXED, _FIXED)
+
 
 _EVENTS = {
     PduType.ASSOCIATE_RQ: Event.RQ_RECEIVED,
@@ -226,15 +234,11 @@ _VERSION_NOT_SUPPORTED = Rejection(1, 2, 2)
 class UpperLayer:
     """One association seen from its acceptor."""
 
-    __slots__ = ("_buffer", "_deaf", "_lengths", "state")
+    __slots__ = ("_buffer", "_deaf", "_limits", "state")
 
     def __init__(self, limits: PduLimits) -> None:
         self.state = State.IDLE
-        self._lengths: dict[int, tuple[int, int]] = {
-            PduType.DATA: (0, limits.data),
-            PduType.ASSOCIATE_RQ: (_SMALLEST_REQUEST, limits.request),
-            PduType.ASSOCIATE_AC: (0, limits.request),
-        }
+        self._limits = limits
         self._buffer = bytearray()
         self._deaf = False
 
@@ -270,7 +274,7 @@ class UpperLayer:
         """Judge a PDU by its header; return why it may not be, and which limit struck."""
         if kind not in _EVENTS:
             return AbortReason.UNRECOGNISED_PDU, None
-        shortest, longest = self._lengths.get(kind, (_FIXED, _FIXED))
+        shortest, longest = self._limits.bounds(kind)
         if shortest <= length <= longest:
             return None
         return AbortReason.INVALID_PARAMETER_VALUE, Limit.PDU if length > longest > _FIXED else None

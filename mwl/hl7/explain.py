@@ -11,20 +11,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from mwl.errors import Finding, Location, NotUnderstood, Unacceptable
+from mwl.errors import Finding, Location, NotUnderstood, Severity, Unacceptable
 from mwl.hl7.ack import ACCEPTED, ERROR, REJECTED
 from mwl.hl7.envelope import Envelope
 from mwl.hl7.message import Message, parse
 from mwl.hl7.occasion import IGNORED
 from mwl.mapping import paths
 from mwl.mapping.trace import Note, Recorder
-from mwl.model import Document, Element, Incoming, OrderMessage, PatientMessage, ScheduleMessage
+from mwl.model import Document, Element, Incoming, OrderAction, OrderMessage, PatientMessage, ScheduleMessage
 from mwl.query import Path
+from mwl.store.showing import missing
 
 _PLACE: Final = re.compile(
     r"(?P<segment>[A-Z][A-Z0-9]{2})(\[(?P<occurrence>\d+)\])?-(?P<field>\d+)(\[(?P<repetition>\d+)\])?"
     r"(\.(?P<component>\d+)(\.(?P<subcomponent>\d+))?)?"
 )
+
+_REQUIRED_MISSING: Final = 101  # HL7 table 0357 (D-19)
+_SHOWN: Final = frozenset({OrderAction.CREATE, OrderAction.UPDATE})
+"""Actions that may put a new step on a worklist."""
 
 HEADER: Final[Mapping[int, str]] = {
     1: "delimiters",
@@ -153,7 +158,23 @@ def _understood(envelope: Envelope, recorder: Recorder) -> tuple[Incoming | None
         return None, REJECTED, tuple(refusal.findings)
     except Unacceptable as refusal:
         return None, ERROR, tuple(refusal.findings)
-    return incoming, ACCEPTED if incoming else IGNORED, incoming.findings if incoming else ()
+    if incoming is None:
+        return None, IGNORED, ()
+    return incoming, ACCEPTED, (*incoming.findings, *_unshown(incoming))
+
+
+def _unshown(incoming: Incoming) -> Iterator[Finding]:
+    """Yield what the steps of an order lack to be shown; what is stored may have it."""
+    if not isinstance(incoming, OrderMessage):
+        return
+    asked = [
+        (each.group or n, each) for n, each in enumerate(incoming.procedures, 1) if each.action in _SHOWN
+    ]
+    steps = [(n, step) for n, change in asked for step in change.steps]
+    lacks = ((n, keyword) for n, step in steps for keyword in missing(incoming.patient, step))
+    for n, keyword in dict.fromkeys(lacks):
+        text = f"no device can be shown a new step: {keyword} is missing in this message"
+        yield Finding(Location("ORC", n), _REQUIRED_MISSING, text, Severity.WARNING)
 
 
 def _split(envelope: Envelope) -> Message | None:

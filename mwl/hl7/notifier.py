@@ -31,7 +31,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from mwl import metrics
-from mwl.errors import MwlError, Refused, Unavailable
+from mwl.errors import MwlError, NotUnderstood, Refused, Unavailable
 from mwl.hl7.compose import compose
 from mwl.hl7.message import Message, parse
 from mwl.hl7.sender import Connection
@@ -249,7 +249,10 @@ class Notifier:
 
 def _verdict(answer: bytes, control_id: str) -> tuple[str, str]:
     """Return MSA-1 and MSA-3 of an acknowledgement; raise `Unavailable` for anything else."""
-    message = parse(answer.decode("utf-8", "replace"))
+    try:
+        message = parse(answer.decode("utf-8", "replace"))
+    except NotUnderstood:
+        raise Unavailable("the answer is not an HL7 message") from None
     code, answered, text = (_first(message, "MSA", field).strip() for field in (1, 2, 3))
     if code not in _ACCEPTED | _REFUSED:
         raise Unavailable("the answer is not an acknowledgement")

@@ -85,8 +85,19 @@ def decode(
             continue
         return Decoded(text, candidate, label, _lie(raw, label, codecs, candidate))
     expected = trusted[0] if trusted else UNICODE if codecs[0] == UNLABELLED else codecs[0]
-    finding = Finding(_place(raw, expected), 102, f"text is not valid in character set {label or default!r}")
+    finding = Finding(_place(raw, expected), 102, _unreadable(label, default))
     return Decoded(raw.decode("latin-1"), "latin-1", label, (finding,))
+
+
+def _unreadable(label: str, default: str | None) -> str:
+    if label:
+        return f"the text is not valid in the character set of MSH-18, {label[:40]!r}"
+    if default:
+        return f"MSH-18 is empty, and the text is not valid in the character set set for it, {default!r}"
+    return (
+        "MSH-18 is empty, and the text is neither ASCII nor UTF-8: accept.charset.default of the "
+        "system's profile, or site.charset, can name its character set"
+    )
 
 
 def wide_codec(raw: bytes) -> str:

@@ -28,7 +28,7 @@ from mwl import lifecycle
 from mwl.errors import Finding, Severity, Unacceptable
 from mwl.lifecycle import CLOSED, StepEvent, StepState
 from mwl.model import Document, OrderAction, ScheduleMessage, values
-from mwl.store import bookings, identity, patients, performed, placing, transitions
+from mwl.store import bookings, identity, patients, performed, placing, showing, transitions
 from mwl.store.codes import agree, codes
 from mwl.store.documents import without
 from mwl.store.identity import OrderNumbers
@@ -83,6 +83,7 @@ class _Application:
     warnings: list[Finding] = field(default_factory=list)
     procedures: list[int] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
+    touched: list[Document] = field(default_factory=list)  # open steps that were made or changed
 
     def run(self) -> None:
         message = self.message
@@ -101,6 +102,8 @@ class _Application:
             self._make()
         if patient is not None:
             patients.change(self.tx, patient, message.patient, late=bool(late) and all(late))
+        touched = ((message.at, step) for step in self.touched)
+        self.warnings += showing.unshown(self.tx, message.patient, touched)
 
     # ── which order ──
 
@@ -162,6 +165,8 @@ class _Application:
         if moved is not None and moved.changed:
             reason = f"{_start(step.document)} to {_start(moved.document)}"
             transitions.remark(self.tx, step.key, _MOVED, source=self.source, reason=reason)
+        if moved is not None and (moved.changed or self._is_booked_again(step)):
+            self.touched.append(moved.document)
         if self._is_booked_again(step):
             transitions.advance(self.tx, step.key, StepEvent.REOPEN, source=self.source, reason=_BOOKED_AGAIN)
 
@@ -198,6 +203,7 @@ class _Application:
             if step is None:
                 raise self._refusal(REQUIRED_FIELD_MISSING, "a step ID is needed")
         self.steps += [step.key for step in known]
+        self.touched += [step.document for step in known]
         performed.adopt(tx, procedure.study_instance_uid, told=self.told)
 
     def _refusal(self, code: int, text: str) -> Unacceptable:

@@ -34,7 +34,7 @@ from mwl import lifecycle
 from mwl.errors import Finding, Location, Severity, Unacceptable
 from mwl.lifecycle import StepEvent, StepState
 from mwl.model import Document, OrderAction, OrderMessage, OrderPolicies, ProcedureChange
-from mwl.store import bookings, identity, patients, performed, placing, transitions
+from mwl.store import bookings, identity, patients, performed, placing, showing, transitions
 from mwl.store.documents import without
 from mwl.store.identity import Found, OrderNumbers
 from mwl.store.lateness import Moment
@@ -92,6 +92,9 @@ class _Application:
     warnings: list[Finding] = field(default_factory=list)
     procedures: list[int] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
+    touched: dict[int, tuple[Location, Document]] = field(
+        default_factory=dict
+    )  # open steps made or changed, by key
     studies: list[str] = field(default_factory=list)  # those whose exams may have been waiting for an order
 
     @property
@@ -115,6 +118,7 @@ class _Application:
         if patient is not None:
             # A message that is late for all its orders knows the patient no better.
             patients.change(self.tx, patient, self.order.patient, late=bool(late) and all(late))
+        self.warnings += showing.unshown(self.tx, self.order.patient, self.touched.values())
         for study in self.studies:
             performed.adopt(self.tx, study, told=self.told)
 
@@ -171,7 +175,10 @@ class _Application:
             if (step := self._put_step(n, change, procedure, document, known)) is not None
         ]
         self.steps += [step.key for step in put]
-        moved = [self._follow(n, change, step) for step in put if not procedure.late]
+        moved = [not procedure.late and self._follow(n, change, step) for step in put]
+        for step, reopened in zip(put, moved, strict=True):
+            if reopened or ((step.made or step.changed) and step.state not in lifecycle.CLOSED):
+                self.touched[step.key] = Location("ORC", n), step.document
         if procedure.new_study or any(step.made for step in put):
             self.studies.append(procedure.study_instance_uid)
         return any(moved) or any(step.made or step.changed for step in put)

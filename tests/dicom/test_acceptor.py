@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from mwl.dicom.verification import VERIFICATION
 
 WORKLIST, PERFORMED = "1.2.840.10008.5.1.4.31", "1.2.840.10008.3.1.2.3.3"
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 UNKNOWN = "1.2.840.10008.5.1.4.1.1.2"
 RELEASE = b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00"
 
@@ -34,6 +36,9 @@ PATIENT = {  # Patient's Name and Patient ID, as each transfer syntax has them
     + bytes.fromhex("00100020 4c4f 0006")
     + b"PID001",
 }
+_deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+PATIENT[DEFLATED] = _deflater.compress(PATIENT[EXPLICIT]) + _deflater.flush()
+PATIENT[DEFLATED] += b"\0" * (len(PATIENT[DEFLATED]) % 2)  # PS3.5 A.5
 
 
 async def succeed(request: Request, reply: Reply) -> None:
@@ -291,7 +296,7 @@ async def test_stopping_twice_or_before_starting_is_legal() -> None:
         _ = acceptor.address
 
 
-@pytest.mark.parametrize("option", ["-xe", "-xb", "-xi", "-x="])
+@pytest.mark.parametrize("option", ["-xe", "-xb", "-xi", "-xd", "-x="])
 async def test_dcmtk_gets_the_matches_in_every_syntax(
     start: Any, answers: Any, dcmtk: Any, option: str
 ) -> None:

@@ -611,6 +611,21 @@ async def test_nothing_is_shared_that_differs(
     assert first.pendings != second.pendings
 
 
+async def test_a_profile_that_was_changed_finds_nothing_of_the_old_one(
+    store: Store, devices: Any, profile: Any, find: Any
+) -> None:
+    """A reload keeps the cache: the same device, asking the same, is answered as its profile now says."""
+    cache = ResponseCache()
+    asked = {"PatientComments": "", "PatientID": "PID003"}
+    answers = []
+    for comment in ("before", "after"):
+        bound = profile(f"set: {{PatientComments: {comment}}}")
+        service = WorklistService(store, devices(CT1=bound), cache)
+        answers.append(text(sent(await find(service, asked))[0], "00104000"))
+
+    assert answers == ["before", "after"]
+
+
 async def test_a_character_set_asked_for_is_part_of_what_is_kept(
     service: WorklistService, ask: Any, loads: Any
 ) -> None:

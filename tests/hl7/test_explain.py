@@ -165,3 +165,20 @@ def test_an_appointment_is_told_by_services(explained: Callable[[bytes], Explana
     titles = [part.title for part in parts(explanation.incoming)]
     assert titles[0] == "patient"
     assert titles[1].startswith("appointment: ")
+
+
+def test_what_a_new_step_lacks_to_be_shown_is_told(explained: Callable[[bytes], Explanation]) -> None:
+    """Of the message itself: what is stored is not looked at.  An order to cancel lacks nothing."""
+    raw = (
+        b"MSH|^~\\&|RIS|HOSP|||20260705||ORM^O01|1|P|2.3.1\rPID|||P1||DOE^JANE\rPV1|1|I\r"
+        b"ORC|NW|PL1\rOBR|1|PL1||C^T||||||||||||||A1|R1|S1\r"
+    )
+
+    new, cancelled = explained(raw), explained(raw.replace(b"|NW|", b"|CA|"))
+
+    assert new.outcome == "AA"
+    assert [each.text for each in new.findings] == [
+        "no device can be shown a new step: Modality is missing in this message",
+        "no device can be shown a new step: ScheduledProcedureStepStartDate is missing in this message",
+    ]
+    assert cancelled.findings == ()

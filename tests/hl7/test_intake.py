@@ -697,3 +697,13 @@ def test_any_bytes_are_understood_or_refused(storeless: Callable[[], Intake], ra
         findings = refusal.findings
 
     assert findings or understood is None or understood.procedures
+
+
+async def test_an_order_no_device_can_be_shown_says_so_on_record(intake: Intake, store: Store, order: Order):
+    """The answer stays AA; why the step is on no worklist stands with the message."""
+    raw = edited(order("orm-2.3-without-zds"), "OBR", {24: ""})
+
+    assert told(await intake.receive(raw, PEER)) == ("AA",)
+
+    (record,) = await records(store)
+    assert record["error"] == "warning: ORC: no device can be shown this step: Modality is missing [101]"

@@ -413,7 +413,7 @@ async def test_a_round_without_a_row_that_is_due_is_no_end_of_an_outage(
     waiting = Pace(backoff=lambda failures: 0.0 if failures < 5 else 60.0, poll=0.01)
     with caplog.at_level(logging.WARNING, "mwl"):
         await notify(pace=waiting)
-        for attempts in (6, 7):
+        for attempts in (6, 7, 8):
             await until(store, lambda found, n=attempts: found[0].attempts == n and not found[0].lease_owner)
             clock.pass_by(61)
 

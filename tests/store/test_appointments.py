@@ -528,3 +528,25 @@ def test_an_exam_made_on_the_booking_keeps_its_study(store):
 def _made() -> dict:
     made = booking(service_code="CTHEAD")
     return {"services": made.services, "procedure": made.procedure, "assumed": made.assumed}
+
+
+# ── steps that no device can be shown ──
+
+
+def test_an_appointment_tells_of_steps_that_no_device_can_be_shown(store):
+    """Of those it made and of those it moved, by what is stored of them; a cancelled one needs nothing."""
+    nameless = {tag: each for tag, each in patient("PID009").items() if tag != "00100010"}
+    send(store, order({tag: each for tag, each in step().items() if tag != MODALITY}))
+
+    made = send(store, booking(of=nameless))
+    moved = send(store, appointment(MOVE))
+    again = send(store, appointment(MOVE))
+    cancelled = send(store, appointment(CANCEL))
+
+    assert [[each.text for each in outcome.findings] for outcome in (made, moved, again, cancelled)] == [
+        ["no device can be shown this step: PatientName is missing"],
+        ["no device can be shown this step: Modality is missing"],
+        [],
+        [],
+    ]
+    assert warned(made) == warned(moved) == [(101, str(AT))]

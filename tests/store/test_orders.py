@@ -659,3 +659,59 @@ def attempt(store: Store, message: OrderMessage) -> bool:
     except Unacceptable:
         return False
     return True
+
+
+# ── steps that no device can be shown ──
+
+
+def lacking(*tags: str) -> dict:
+    return {tag: each for tag, each in step().items() if tag not in tags}
+
+
+def missing(outcome: OrderOutcome) -> list[str]:
+    """Return what is told to be missing; every such finding is a warning at its order."""
+    assert {(f.location, f.code, f.severity) for f in outcome.findings} <= {
+        (Location("ORC", 1), 101, Severity.WARNING)
+    }
+    return [f.text.removeprefix("no device can be shown this step: ") for f in outcome.findings]
+
+
+def test_a_step_without_what_every_list_must_hold_is_reported(store: Store):
+    """The order is taken, and its sender told what keeps it off every worklist."""
+    nameless = {tag: each for tag, each in patient().items() if tag != NAME}
+
+    outcome = send(store, order(change(CREATE, procedure(), lacking("00080060", DATE)), of=nameless))
+
+    assert len(outcome.steps) == 1
+    assert missing(outcome) == [
+        "PatientName is missing", "Modality is missing", "ScheduledProcedureStepStartDate is missing",
+    ]  # fmt: skip
+
+
+def test_what_is_stored_counts_and_not_what_the_message_says(store: Store):
+    """An update that leaves out what is known lacks nothing; one that empties it does."""
+    nameless = {tag: each for tag, each in patient().items() if tag != NAME}
+    send(store, order(change(CREATE, procedure(), step())))
+
+    partial = {STEP_ID: element("SH", "S1"), TIME: element("TM", "100000")}
+    kept = send(store, order(change(UPDATE, procedure(), partial), of=nameless))
+    emptied = send(store, order(change(UPDATE, procedure(), step() | {"00080060": element("CS")})))
+
+    assert missing(kept) == []
+    assert missing(emptied) == ["Modality is missing"]
+
+
+def test_a_step_that_is_closed_or_unchanged_is_not_reported(store: Store):
+    """Nobody expects it on a list, or it was told before."""
+    incomplete = order(change(CREATE, procedure(), lacking("00080060")))
+    first, again = send(store, incomplete), send(store, incomplete)
+    send(store, order(change(CANCEL, procedure())))
+
+    closed = send(
+        store, order(change(UPDATE, procedure(), lacking("00080060") | {TIME: element("TM", "110000")}))
+    )
+    reopened = send(store, incomplete)
+
+    assert [missing(each) for each in (first, again, closed, reopened)] == [
+        ["Modality is missing"], [], [], ["Modality is missing"],
+    ]  # fmt: skip

@@ -11,6 +11,7 @@ stand in profiles only.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -56,10 +57,17 @@ def _meaning(found: Found, _: Reading) -> str:
 def _date(found: Found, reading: Reading) -> str:
     text = found.part(1)
     day = read_day(text)
-    if text and not day:
+    if not text or day:
+        return day
+    if _VAGUE.fullmatch(text):
         reading.warn(found, "is not a whole date and was left empty")
         return DELETE  # F-H35: known to be unknown, not unsaid
-    return day
+    reading.warn(found, "is not a date and was left out")  # a slip of the sender erases nothing
+    return ""
+
+
+_VAGUE = re.compile(r"\d{4}(0[1-9]|1[0-2])?|0+", re.ASCII)
+"""A year, a month, or zeros for a day that nobody knows."""
 
 
 def _ts_date(found: Found, reading: Reading) -> str:
@@ -193,7 +201,7 @@ TEXTS: Final[Mapping[str, TextFunction]] = {
     "identifier": _first,  # the same, but never altered: the message is refused where it does not fit
     "meaning": _meaning,  # the text of a coded field, else its code
     "text": _text,  # the whole, with ^ and & that a sender forgot to escape
-    "date": _date,  # the day as written; empty where it is no whole day
+    "date": _date,  # the day as written; empty where it is a month or a year
     "ts_date": _ts_date,  # the day on the site's wall clock
     "ts_time": _ts_time,  # the time on the site's wall clock
     "end_date": _end_date,  # of minutes: the day on which the step is over, by the start read before

@@ -11,7 +11,7 @@ may know of several.  All mistakes of the message are collected before it is ref
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,6 +33,11 @@ from mwl.model import text as text_of
 DATA_TYPE, DUPLICATE_KEY, DISAGREEMENT = 102, 205, 207  # HL7 table 0357 (D-19, C-14)
 
 _STEP_ID: Final = paths.tag("ScheduledProcedureStepID")
+_OWN_NUMBERS: Final = (
+    paths.tag("StudyInstanceUID"),
+    paths.tag("FillerOrderNumberImagingServiceRequest"),
+    paths.tag("PlacerOrderNumberImagingServiceRequest"),
+)
 
 _MAKING: Final = frozenset({OrderAction.CREATE, OrderAction.UPDATE, OrderAction.HOLD, OrderAction.RELEASE})
 """Actions that may make an order nobody knows: what it does not say may be stood in for."""
@@ -159,7 +164,7 @@ class OrderReader:
         for view in (group.groups(self.steps) if self.steps else ()) or (group,):
             reading.known, reading.step = dict(known), 0
             procedure, assumed = self.procedure.read(view, reading)
-            key = self.same_procedure.key(procedure)
+            key = self._procedure_key(procedure, assumed)
             change = changes.setdefault(
                 number if key is None else (action, key), _Change(action, procedure, number)
             )
@@ -168,6 +173,18 @@ class OrderReader:
             change.assumed |= assumed
             change.effective_at = _newest(change.effective_at, effective_at)
             self._read_steps(view, change, reading)
+
+    def _procedure_key(self, procedure: Document, assumed: Collection[str]) -> tuple[str, ...] | None:
+        """Return what tells a requested procedure apart within the message; None where nothing does.
+
+        What stands in for a number that was not sent (the accession number, for several orders of one
+        visit perhaps) makes no two orders one: then the study, or else the order's own number, has to be
+        the same as well.  It is so for orders in messages of their own (`mwl.store.identity`).
+        """
+        key = self.same_procedure.key(procedure)
+        if key is None or not any(tag in assumed for tag in self.same_procedure.by):
+            return key
+        return (*key, next(filter(None, (text_of(procedure, tag) for tag in _OWN_NUMBERS)), ""))
 
     # ── steps ──
 

@@ -25,6 +25,7 @@ class Reading:
     step: int | None = 0  # which row of the catalogue the step at hand is; None: the message names its steps
     trace: Trace | None = None
     known: Document = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)  # tags whose newest value was a mistake, or stood on one
     _warnings: dict[Finding, None] = field(default_factory=dict)  # each once, in order
     # One a place and code: that date and time of one stamp are both wrong is one mistake.
     _errors: dict[tuple[Location, int], Finding] = field(default_factory=dict)

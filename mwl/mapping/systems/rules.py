@@ -116,12 +116,18 @@ class Leaf:
 
     def read(self, source: Source, reading: Reading, anchor: Found | None = None) -> Outcome | None:
         """See `Node`."""
+        reading.refused.discard(self.tag)
         try:
             outcome = self._sent(source, reading, anchor) or self._otherwise(source, reading, anchor)
         except Mistake as mistake:
             self._report(mistake, reading)
+            reading.refused.add(self.tag)
             return None
-        if self.required and not (outcome and outcome.has_value) and self._needed(reading):
+        if outcome and outcome.has_value:
+            return outcome
+        if any(isinstance(each, str) and each in reading.refused for each in self.stand_ins):
+            reading.refused.add(self.tag)  # one mistake, told once: what would stand in was sent
+        elif self.required and self._needed(reading):
             missing = f"{self.line.target} is required"
             self._fail(reading, self._place(source), missing)
             reading.error(self._place(source), missing, REQUIRED_MISSING)

@@ -83,6 +83,28 @@ def test_every_mistake_of_every_order_is_named(reasons: Callable[..., list[str]]
     ]
 
 
+def test_what_would_stand_in_and_was_refused_is_told_once(
+    reasons: Callable[..., list[str]], make_order: Order
+) -> None:
+    """No "is required" for the numbers that would have been taken from it."""
+    sent = make_order(OBR_18="A" * 17, OBR_19="", OBR_20="")
+
+    assert reasons(sent) == ["102 OBR-18: AccessionNumber is longer than 16 characters"]
+
+
+def test_the_mistake_of_one_order_hides_nothing_of_the_next(
+    reasons: Callable[..., list[str]], make_order: Order
+) -> None:
+    """The second order lacks every number: that is another mistake."""
+    first = make_order(OBR_18="A" * 17, OBR_19="", OBR_20="")
+    lacking = "ORC|NW\rOBR|2|||RP1^Chest CT^L||||||||||||||||||||CT\r"
+
+    found = reasons(first.replace("ZDS|", lacking + "ZDS|"))
+
+    assert found[0] == "102 OBR-18: AccessionNumber is longer than 16 characters"
+    assert [each.partition(":")[0] for each in found[1:]] == ["101 OBR[2]-19", "101 OBR[2]-20"]
+
+
 MODALITY = "step: {Modality: {from: OBR-24, table: [{ROENTGEN: DX}], miss: error}}"
 
 

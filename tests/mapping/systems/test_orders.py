@@ -246,7 +246,7 @@ def test_f_h34_a_code_of_20_characters_is_a_long_code_value(read: Read, make_ord
     ]
 
 
-@pytest.mark.parametrize("sent", ["1970", "197001", "19700230", "unknown"])
+@pytest.mark.parametrize("sent", ["1970", "197001", "0000", "00000000"])
 def test_f_h35_a_birth_date_of_reduced_precision_is_empty(sent: str, read: Read, make_order: Order) -> None:
     """It is never completed to a date nobody stated."""
     order = read(make_order(PID_7=sent))
@@ -255,14 +255,25 @@ def test_f_h35_a_birth_date_of_reduced_precision_is_empty(sent: str, read: Read,
     assert warnings(order) == [(102, "PID-7")]
 
 
+@pytest.mark.parametrize("sent", ["UNKNOWN", "1970-01-01", "19701340", "19700230", "197013"])
+def test_f_h35_a_birth_date_that_cannot_be_read_is_reported_and_not_taken(
+    sent: str, read: Read, make_order: Order
+) -> None:
+    """A slip of the sender is as if nothing was sent: what is stored stays."""
+    order = read(make_order(ORC_1="XO", PID_7=sent))
+
+    assert value(order.patient, "PatientBirthDate") is None
+    assert warnings(order) == [(102, "PID-7")]
+
+
 @pytest.mark.parametrize(
     ("sent", "sex", "reported"),
-    [("m", "M", 0), ("A", "O", 0), ("N", "O", 0), ("U", "", 0), ('""', "", 0), ("X", "", 1), ("", None, 0)],
+    [("m", "M", 0), ("A", "O", 0), ("N", "O", 0), ("U", "", 0), ('""', "", 0), ("X", None, 1), ("", None, 0)],
 )
 def test_f_h36_sex_is_looked_up(
     sent: str, sex: str | None, reported: int, read: Read, make_order: Order
 ) -> None:
-    """Unknown is empty, not sent is absent, a word of nobody's table is empty and reported."""
+    """Unknown is empty, not sent is absent, a word of nobody's table is reported and absent."""
     order = read(make_order(PID_8=sent))
 
     assert value(order.patient, "PatientSex") == sex
@@ -545,6 +556,26 @@ def test_orders_of_one_requested_procedure_are_its_steps(read: Read, make_order:
     (change,) = read(first.replace("ZDS|", second + "ZDS|")).procedures
 
     assert [value(step, "ScheduledProcedureStepID") for step in change.steps] == ["SPS1", "SPS2"]
+
+
+@pytest.mark.parametrize(
+    ("study", "fillers"), [("", ["FO1", "FO2"]), ("ZDS|1.2.3.4", ["FO1"])], ids=["no ZDS", "one ZDS"]
+)
+def test_an_accession_number_for_several_orders_does_not_make_them_one(
+    study: str, fillers: list[str], read: Read
+) -> None:
+    """Without OBR-19 two orders stay two, each cancelled by its own number; one study is one procedure."""
+
+    def group(n: int) -> str:
+        return f"ORC|NW|PO{n}|FO{n}\rOBR|{n}|PO{n}|FO{n}|C{n}^Exam {n}^L{'|' * 14}ACC1{'|' * 6}CT\r"
+
+    header = "MSH|^~\\&|RIS|HOSP|MWL|HOSP|20260701120000||ORM^O01|1|P|2.3.1\rPID|||P1||DOE^JOHN\r"
+    order = read(header + group(1) + group(2) + study)
+
+    found = [value(each.procedure, "FillerOrderNumberImagingServiceRequest") for each in order.procedures]
+    assert found == fillers
+    assert [len(each.steps) for each in order.procedures] == [1] * len(fillers)
+    assert {value(each.procedure, "AccessionNumber") for each in order.procedures} == {"ACC1"}
 
 
 def test_each_order_has_its_own_numbers(read: Read, make_order: Order) -> None:
