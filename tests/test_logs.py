@@ -105,8 +105,8 @@ def test_libraries_are_heard_only_from_warning_on():
     stream = io.StringIO()
     logs.configure("DEBUG", stream)
 
-    logging.getLogger("some.library").info("DOE^JOHN")
-    logging.getLogger("some.library").warning("short")
+    logging.getLogger("some.package").info("DOE^JOHN")
+    logging.getLogger("some.package").warning("short")
 
     assert [line["event"] for line in lines(stream)] == ["short"]
 

@@ -309,17 +309,19 @@ class Association(asyncio.Protocol):
             self._perform(self._upper.violation(str(fault)))
             return
         self._facts = facts = proposal.facts(self._address)
-        identity = proposal.user.identity
+        users, identity = self._host.users, proposal.user.identity
         if rejection := proposal.objection() or self._host.judge(facts):
             self._reject(facts, rejection)
-        elif verdict := self._host.users.judge(identity):
+        elif verdict := users.judge(identity):
             self._settle(proposal, facts, verdict)
         elif identity is not None:
-            self._deciding = self._host.spawn(self._identify(proposal, facts, identity))
+            self._deciding = self._host.spawn(self._identify(proposal, facts, users, identity))
 
-    async def _identify(self, proposal: Proposal, facts: AssociationFacts, identity: UserIdentity) -> None:
+    async def _identify(
+        self, proposal: Proposal, facts: AssociationFacts, users: Users, identity: UserIdentity
+    ) -> None:
         try:
-            verdict = await self._host.users.check(identity)
+            verdict = await users.check(identity)
             self._deciding = None
             if rejection := self._host.judge(facts):  # others came, or the device was taken away, meanwhile
                 self._reject(facts, rejection)

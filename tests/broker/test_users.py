@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from pynetdicom import AE
+from pynetdicom.events import EVT_PDU_RECV
+from pynetdicom.pdu import A_ASSOCIATE_RJ, PDU
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 
 from mwl.broker import Broker, bind
@@ -39,11 +41,15 @@ def associate(broker: Broker, name: str = "", passcode: str = "") -> str:
         item.primary_field, item.secondary_field = name.encode(), passcode.encode()
         stated.append(item)
     at = broker.addresses["dicom"]
-    association = entity.associate(at.host, at.port, ae_title="MWL", ext_neg=stated)
+    answers: list[PDU] = []  # pynetdicom forgets a rejection whose connection is closed before it looks
+    association = entity.associate(
+        at.host, at.port, ae_title="MWL", ext_neg=stated,
+        evt_handlers=[(EVT_PDU_RECV, lambda event: answers.append(event.pdu))],
+    )  # fmt: skip
     if association.is_established:
         association.release()
         return "accepted"
-    return "rejected" if association.is_rejected else "aborted"
+    return "rejected" if any(isinstance(answer, A_ASSOCIATE_RJ) for answer in answers) else "aborted"
 
 
 async def test_a_device_proves_whom_it_acts_for(broker, caplog):
