@@ -52,6 +52,7 @@ def test_every_setting_that_is_named_exists() -> None:
     for setting in SETTINGS.values():
         section: Any = model.Settings()
         for key in setting.split("."):
+            assert key in type(section).model_fields, setting
             section = getattr(section, key)
 
 
