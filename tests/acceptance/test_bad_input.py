@@ -63,9 +63,13 @@ def test_f_a02_a_wrong_called_ae_is_rejected(broker: Any, echoscu: Any) -> None:
         struct.pack(">BBI", 4, 0, 6) + b"\x00\x00\x00\x02\x01\x03",  # data before an association
     ],
 )
-def test_a_broken_pdu_ends_only_its_own_association(broker: Any, echoscu: Any, wrong: bytes) -> None:
+def test_a_broken_pdu_ends_only_its_own_association(
+    start_broker: Callable[..., Any], echoscu: Any, wrong: bytes
+) -> None:
     """The peer that sends it gets A-ABORT or a closed connection; the next one is served."""
-    with socket.create_connection(broker.addresses["dicom"], timeout=30) as connection:
+    dicom = {"ae_title": "MWL", "listen": "127.0.0.1:0", "limits": {"artim": 1}}
+    broker = start_broker(dicom=dicom)
+    with socket.create_connection(broker.addresses["dicom"], timeout=60) as connection:
         connection.sendall(wrong)
         answer = b""
         while chunk := connection.recv(4096):
