@@ -17,20 +17,18 @@ A failure is a failure status, never an empty list (A-14): what is raised here i
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
 import logging
 import time
 import traceback
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mwl import metrics
-from mwl.dicom import status, zones
+from mwl.dicom import answering, status
+from mwl.dicom.answering import Asked, Question
 from mwl.dicom.devices import Device, Devices
-from mwl.dicom.encoding import Undecodable, decode_dataset, encode_dataset
-from mwl.dicom.keys import UNMATCHED
-from mwl.dicom.matching import BadIdentifier, Understood, understand
+from mwl.dicom.encoding import Undecodable
+from mwl.dicom.matching import BadIdentifier
 from mwl.dicom.response_cache import Encoded, ResponseCache
 from mwl.dicom.service import (
     C_FIND_RQ,
@@ -42,41 +40,15 @@ from mwl.dicom.service import (
 )
 from mwl.errors import MwlError
 from mwl.logs import event
-from mwl.mapping.devices.device import DeviceProfile, Excluded, Facts, Withheld
-from mwl.model import Document, StepRef, WorklistItem
-from mwl.query import WorklistQuery
+from mwl.mapping.devices.device import DeviceProfile, Excluded, Withheld
+from mwl.model import StepRef, WorklistItem
 from mwl.store import Store, Transaction, steps
 
 logger = logging.getLogger(__name__)
 
 WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
 _COMMENT = 64  # characters of an Error Comment (LO, PS3.7 Annex E)
-_DATA_SET_TYPE = "00000800"
 _SLICE = 50  # references; about 10 ms of work when nothing is cached
-_CHARACTER_SET = "00080005"
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request, understood: what the rest of the work needs to know."""
-
-    profile: DeviceProfile
-    facts: Facts
-    requested: Document
-    understood: Understood
-    query: WorklistQuery
-    transfer_syntax: str
-    charset_terms: tuple[str, ...]
-    zone: dt.timezone | None  # of the device's dates and times; None: the site's
-    cache_key: bytes | None  # None: the responses are never the same again
-
-    @property
-    def pending(self) -> int:
-        """FF01 where a key could not be used, unless the profile fixes one or the other (P33)."""
-        warns = self.profile.pending_status == "FF01" or (
-            self.profile.pending_status == "auto" and self.understood.unsupported
-        )
-        return status.PENDING_WARNING if warns else status.PENDING
 
 
 @dataclass(slots=True)
@@ -113,7 +85,7 @@ class WorklistService:
 
     async def _answer(self, request: Request, reply: Reply, profile: DeviceProfile, tally: _Tally) -> int:
         try:
-            asked = self._understand(request, profile)
+            asked = self._read(request, profile)
         except BadIdentifier as error:
             code = status.IDENTIFIER_DOES_NOT_MATCH
             return await _finish(reply, code, str(error), {OFFENDING_ELEMENT: [int(error.tag, 16)]})
@@ -137,32 +109,12 @@ class WorklistService:
                   device=asked.facts.calling_ae, limit=limit, setting="limit.max")  # fmt: skip
         return await _finish(reply, status.SUCCESS)
 
-    def _understand(self, request: Request, profile: DeviceProfile) -> _Asked:
-        if not request.data:  # 12.2: no identifier at all must never mean "everything"
-            raise BadIdentifier(_DATA_SET_TYPE, "the request has no identifier")
-        facts = self._devices.facts(request.association)
-        syntax = request.context.transfer_syntax
-        keys = decode_dataset(request.data, syntax)
-        # The first of several may be empty: the default repertoire (A-52).
-        terms = tuple(str(term or "") for term in keys.get(_CHARACTER_SET, {}).get("Value", ()))
-        requested = profile.accept(keys)
-        if requested.keys() <= UNMATCHED:
-            raise BadIdentifier(_DATA_SET_TYPE, "the identifier has no keys")
-        rewritten = profile.rewrite(requested, facts)
-        fuzzy = profile.fuzzy_names or request.association.fuzzy
-        understood = understand(rewritten, lenient=profile.lenient, fuzzy=fuzzy)
-        zone = zones.stated(keys) if request.association.timezone else None
-        asked = understood.criteria
-        if zone is not None:
-            asked = zones.in_site_time(asked, zone, self._devices.zone)
-        criteria = asked + profile.filters(rewritten, facts)
-        limit = profile.limit
-        nearest = f"{facts.now:%Y%m%d%H%M%S}" if limit.overflow == "nearest_now" else None
-        query = WorklistQuery(criteria, limit.max, nearest)
-        seen = profile.seen(facts)
-        made_from = (profile.digest, seen, syntax, terms, zone, _shape(requested))
-        cache_key = None if seen is None else _digest(*made_from)
-        return _Asked(profile, facts, requested, understood, query, syntax, terms, zone, cache_key)
+    def _read(self, request: Request, profile: DeviceProfile) -> Asked:
+        peer = request.association
+        question = Question(
+            request.data or b"", request.context.transfer_syntax, fuzzy=peer.fuzzy, timezone=peer.timezone
+        )
+        return answering.read(question, profile, self._devices.facts(peer), self._devices.zone)
 
     async def _sorted(self, profile: DeviceProfile, refs: Sequence[StepRef]) -> Sequence[StepRef]:
         if not profile.sorts:
@@ -170,7 +122,7 @@ class WorklistService:
         items = await self._store.read(lambda tx: steps.load(tx, refs))
         return [item.ref for item in profile.ordered(items)]
 
-    async def _encoded(self, asked: _Asked, refs: Sequence[StepRef], tally: _Tally) -> list[bytes]:
+    async def _encoded(self, asked: Asked, refs: Sequence[StepRef], tally: _Tally) -> list[bytes]:
         found: dict[int, Encoded] = {}
         if asked.cache_key is not None:
             found = {ref.key: kept for ref in refs if (kept := self._cache.get((ref, asked.cache_key)))}
@@ -186,11 +138,9 @@ class WorklistService:
         tally.left_out += sum(1 for entry in ready if entry.withheld)
         return [entry.data for entry in ready if entry.data]
 
-    def _encode(self, asked: _Asked, item: WorklistItem) -> Encoded:
+    def _encode(self, asked: Asked, item: WorklistItem) -> Encoded:
         try:
-            response = self._respond(asked, item)
-            charset, fitted, _ = asked.profile.choose_charset(response, asked.charset_terms)
-            entry = Encoded(encode_dataset(fitted, asked.transfer_syntax, charset))
+            entry = Encoded(answering.compose(asked, item).data)
         except Excluded:
             entry = Encoded()
         except Withheld as withheld:
@@ -208,14 +158,7 @@ class WorklistService:
             self._cache.put((item.ref, asked.cache_key), entry)
         return entry
 
-    def _respond(self, asked: _Asked, item: WorklistItem) -> Document:
-        if asked.zone is None:
-            return asked.profile.respond(item, asked.requested, asked.facts)
-        moved = zones.in_zone(item, asked.zone, self._devices.zone)
-        response = asked.profile.respond(moved, asked.requested, asked.facts)
-        return {**response, zones.OFFSET: {"vr": "SH", "Value": [zones.written(asked.zone)]}}
-
-    def _leave_out(self, asked: _Asked, item: WorklistItem, reason: str, **where: str) -> Encoded:
+    def _leave_out(self, asked: Asked, item: WorklistItem, reason: str, **where: str) -> Encoded:
         event(logger, logging.WARNING, "step left out of a worklist",
               device=asked.facts.calling_ae, step=item.ref.key, reason=reason, **where)  # fmt: skip
         return Encoded(b"", withheld=reason)
@@ -238,17 +181,3 @@ async def _finish(
     commented = {ERROR_COMMENT: comment[:_COMMENT]} if comment else {}
     await reply.send(code, fields={**(fields or {}), **commented})
     return code
-
-
-def _digest(*parts: object) -> bytes:
-    """Return *parts* as a key of bounded size: a peer decides how long an identifier is."""
-    return hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()
-
-
-def _shape(requested: Document) -> tuple[Hashable, ...]:
-    """Return which attributes are asked for, nested as they are: all that responses depend on."""
-    parts: list[Hashable] = []
-    for tag, element in requested.items():
-        inner = element.get("Value", ()) if element["vr"] == "SQ" else ()
-        parts.append((tag, element["vr"], *(_shape(item) for item in inner)))
-    return tuple(parts)

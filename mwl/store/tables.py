@@ -267,5 +267,76 @@ callers = Table(
     Column("first_seen", _text(), nullable=False),
     Column("last_seen", _text(), nullable=False),
     Column("count", Integer, nullable=False, default=1),
+    # JSON: presentation contexts and what else it proposed, at the latest refusal.
+    Column("association", Text, nullable=False, default="", server_default=""),
     UniqueConstraint("calling_ae", "called_ae", "address"),
+)  # fmt: skip
+
+queries = Table(
+    "queries", metadata, _key(),
+    Column("calling_ae", _text(), nullable=False),
+    Column("called_ae", _text(), nullable=False),
+    Column("address", _text(), nullable=False),
+    Column("implementation_uid", _text(), nullable=False, default=""),
+    Column("implementation_version", _text(), nullable=False, default=""),
+    Column("association", Text, nullable=False, default=""),  # JSON: what it proposed, and got
+    Column("transfer_syntax", _text(), nullable=False),
+    Column("identifier", LargeBinary, nullable=False),  # as it came
+    Column("digest", _text(), nullable=False),  # SHA-256 of syntax and identifier: a poll is one row, counted
+    Column("first_at", _text(), nullable=False),
+    Column("last_at", _text(), nullable=False),
+    Column("count", Integer, nullable=False, default=1),
+    # Of the latest answer.
+    Column("profile", _text(), nullable=False, default=""),
+    Column("profile_digest", _text(), nullable=False, default=""),
+    Column("status", _text(), nullable=False),  # four hexadecimal digits
+    Column("matched", Integer, nullable=False, default=0),
+    Column("sent", Integer, nullable=False, default=0),
+    Column("left_out", Text, nullable=False, default=""),  # JSON: step, reason, attribute, line
+    Column("microseconds", Integer, nullable=False, default=0),
+    UniqueConstraint("calling_ae", "digest"),
+    Index(None, "calling_ae", "last_at"), Index(None, "last_at"),
+)  # fmt: skip
+
+shadows = Table(
+    "shadows", metadata, _key(),
+    Column("calling_ae", _text(), nullable=False),
+    Column("query_digest", _text(), nullable=False),
+    Column("profile", _text(), nullable=False),  # the draft that runs beside the device's own
+    Column("profile_digest", _text(), nullable=False),
+    Column("last_at", _text(), nullable=False),
+    Column("count", Integer, nullable=False, default=1),
+    Column("differences", Text, nullable=False, default=""),  # JSON; "" where nothing differs
+    UniqueConstraint("calling_ae", "query_digest", "profile_digest"),
+    Index(None, "last_at"),
+)  # fmt: skip
+
+handles = Table(
+    "handles", metadata, _key(),
+    Column("tag", _text(), nullable=False),
+    Column("handle", _text(), nullable=False),  # what a device is given for a value that its VR cannot hold
+    Column("value", _text(), nullable=False),
+    UniqueConstraint("tag", "handle"), UniqueConstraint("tag", "value"),
+)  # fmt: skip
+
+profile_sets = Table(
+    "profile_sets", metadata, _key(),
+    Column("at", _text(), nullable=False),
+    Column("digest", _text(), nullable=False),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("files", Text, nullable=False),  # JSON: path in the site's folder to its text
+)  # fmt: skip
+
+doubts = Table(
+    "doubts", metadata, _key(),
+    _ref("step_key", "steps"),
+    _ref("message_key", "messages", nullable=True),
+    Column("calling_ae", _text(), nullable=False),  # the device that would not be sent it, or may refuse it
+    Column("path", _text(), nullable=False),
+    Column("withheld", Boolean, nullable=False),
+    Column("message", Text, nullable=False),  # no patient data
+    Column("origin", Text, nullable=False, default=""),  # file:line of the profile
+    Column("at", _text(), nullable=False),
+    UniqueConstraint("step_key", "calling_ae", "path", "message"),
 )  # fmt: skip
