@@ -222,7 +222,24 @@ performed = Table(
     Column("revision", Integer, nullable=False, default=1),
     Column("created_at", _text(), nullable=False),
     Column("updated_at", _text(), nullable=False),
+    # What a person should look at, as mwl.store.linking.Remark words it; a line each.
+    Column("remarks", Text, nullable=False, default="", server_default=""),
+    # A person has looked, or has linked it by hand: "console anna", with the instant.
+    Column("settled_by", Text, nullable=False, default="", server_default=""),
+    Column("settled_at", _text(), nullable=False, default="", server_default=""),
     _one_of("state", PerformedState),
+    Index(None, "state", "updated_at"),
+)  # fmt: skip
+
+performed_requests = Table(
+    "performed_requests", metadata, _key(),
+    _ref("performed_key", "performed"),
+    Column("at", _text(), nullable=False),
+    Column("operation", _text(), nullable=False),  # N-CREATE, N-SET
+    Column("calling_ae", _text(), nullable=False),
+    Column("address", _text(), nullable=False, default=""),
+    Column("transfer_syntax", _text(), nullable=False),
+    Column("data", LargeBinary, nullable=True),  # as the device sent it: it is forwarded so (M13)
 )  # fmt: skip
 
 performed_links = Table(
@@ -253,7 +270,7 @@ outbox = Table(
     CheckConstraint(
         "(state IN ('delivered', 'discarded')) = (finished_at IS NOT NULL)", name="finished"
     ),
-    Index(None, "state", "destination", "thread", "key"),
+    Index(None, "state", "destination", "thread", "key"), Index(None, "state", "key"),
 )  # fmt: skip
 
 callers = Table(

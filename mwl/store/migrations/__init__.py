@@ -18,7 +18,7 @@ from mwl.store.engine import Link, make_file
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision this code was written for."""
 
 _ADVISORY_LOCK = 0x6D776C  # "mwl": any number will do, as long as every broker takes the same
