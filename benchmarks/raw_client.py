@@ -9,6 +9,7 @@ import socket
 import struct
 from dataclasses import dataclass
 from io import BytesIO
+from typing import BinaryIO
 
 from pydicom.dataset import Dataset
 from pynetdicom.dimse_messages import C_FIND_RQ
@@ -33,6 +34,16 @@ class Script:
     associate: bytes
     find: bytes
     release: bytes
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a server answered to a `Script`, to the byte."""
+
+    accept: bytes
+    responses: bytes
+    released: bytes
+    pdus: int  # P-DATA-TF PDUs of the request
 
 
 def script(calling: str, called: str, keys: Dataset) -> Script:
@@ -66,11 +77,7 @@ def _p_data(context_id: int, value: bytes) -> bytes:
 def whole_association(address: tuple[str, int], said: Script) -> int:
     """Connect, associate, query, release; return the number of pending responses."""
     with socket.create_connection(address, timeout=30) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stream = connection.makefile("rb", buffering=1 << 16)
-        connection.sendall(said.associate)
-        if _pdu(stream)[0] != 2:
-            raise RuntimeError("the association was refused")
+        stream = opened(connection, said)
         found = query(connection, stream, said)
         connection.sendall(said.release)
         if _pdu(stream)[0] != 6:
@@ -78,7 +85,17 @@ def whole_association(address: tuple[str, int], said: Script) -> int:
         return found
 
 
-def query(connection: socket.socket, stream: object, said: Script) -> int:
+def opened(connection: socket.socket, said: Script) -> BinaryIO:
+    """Associate on a new connection; return the stream of what the server says."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    stream = connection.makefile("rb", buffering=1 << 16)
+    connection.sendall(said.associate)
+    if _pdu(stream)[0] != 2:
+        raise RuntimeError("the association was refused")
+    return stream
+
+
+def query(connection: socket.socket, stream: BinaryIO, said: Script) -> int:
     """Send the query on an open association; return the number of pending responses."""
     connection.sendall(said.find)
     pendings = 0
@@ -94,12 +111,12 @@ def query(connection: socket.socket, stream: object, said: Script) -> int:
             pendings += 1
 
 
-def _pdu(stream: object) -> tuple[int, bytes]:
-    header = stream.read(6)  # type: ignore[attr-defined]
+def _pdu(stream: BinaryIO) -> tuple[int, bytes]:
+    header = stream.read(6)
     if len(header) < 6:
         raise RuntimeError("the connection was closed")
     kind, length = header[0], struct.unpack(">I", header[2:])[0]
-    return kind, stream.read(length)  # type: ignore[attr-defined]
+    return kind, stream.read(length)
 
 
 def _statuses(body: bytes) -> list[int]:
@@ -112,3 +129,32 @@ def _statuses(body: bytes) -> list[int]:
             found.append(struct.unpack_from("<H", body, at + 8)[0])
         position += 4 + length
     return found
+
+
+def record(address: tuple[str, int], said: Script) -> Recorded:
+    """Run one association and return the answers' bytes."""
+    with socket.create_connection(address, timeout=30) as connection:
+        stream = connection.makefile("rb")
+        connection.sendall(said.associate)
+        accept = _octets(*_pdu(stream))
+        connection.sendall(said.find)
+        responses = b""
+        while True:
+            kind, body = _pdu(stream)
+            responses += _octets(kind, body)
+            if 0 in _statuses(body):
+                break
+        connection.sendall(said.release)
+        return Recorded(accept, responses, _octets(*_pdu(stream)), _count_pdus(said.find))
+
+
+def _octets(kind: int, body: bytes) -> bytes:
+    return struct.pack(">BBI", kind, 0, len(body)) + body
+
+
+def _count_pdus(data: bytes) -> int:
+    count = position = 0
+    while position < len(data):
+        position += 6 + int.from_bytes(data[position + 2 : position + 6])
+        count += 1
+    return count
