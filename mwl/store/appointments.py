@@ -18,17 +18,29 @@ waits for the order message to take its place (`mwl.store.bookings`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import bindparam, select
 
 from mwl import lifecycle
+from mwl.conduct import STANDARD, Conducts
 from mwl.errors import Finding, Severity, Unacceptable
 from mwl.lifecycle import CLOSED, StepEvent, StepState
 from mwl.model import Document, OrderAction, ScheduleMessage, values
-from mwl.store import bookings, identity, patients, performed, placing, showing, transitions
+from mwl.store import (
+    adopting,
+    bookings,
+    handles,
+    identity,
+    patients,
+    placing,
+    showing,
+    telling,
+    transitions,
+)
+from mwl.store.attaching import Situation
 from mwl.store.codes import agree, codes
 from mwl.store.documents import without
 from mwl.store.identity import OrderNumbers
@@ -37,6 +49,7 @@ from mwl.store.outcome import Outcome
 from mwl.store.placing import Step
 from mwl.store.promoted import load, patient_columns, procedure_columns, step_columns
 from mwl.store.tables import procedures, steps
+from mwl.store.telling import Told
 from mwl.store.transaction import Transaction
 
 # HL7 table 0357 (D-19).
@@ -49,18 +62,25 @@ _EVENTS: Final = {
     OrderAction.CANCEL: (StepEvent.CANCEL, StepState.CANCELLED),
     OrderAction.DISCONTINUE: (StepEvent.DISCONTINUE, StepState.DISCONTINUED),
     OrderAction.ARRIVE: (StepEvent.ARRIVE, StepState.ARRIVED),
+    OrderAction.READY: (StepEvent.MAKE_READY, StepState.READY),
     OrderAction.COMPLETE: (StepEvent.COMPLETE, StepState.COMPLETED),
 }
 _MOVED, _BY_APPOINTMENT, _BOOKED_AGAIN = "move", "by its appointment", "booked again"
 
 
 def apply(
-    tx: Transaction, message: ScheduleMessage, *, source: str, uid_root: str | None, told: Collection[str]
+    tx: Transaction,
+    message: ScheduleMessage,
+    *,
+    source: str,
+    uid_root: str | None,
+    told: Told,
+    conducts: Conducts = STANDARD,
 ) -> Outcome:
     """Apply *message*; see `mwl.store.orders.apply` for what the others are.  Raises `Unacceptable`."""
     if message.action is OrderAction.NOTHING:
         return Outcome()
-    application = _Application(tx, message, source, uid_root, told)
+    application = _Application(tx, message, source, uid_root, told, conducts)
     application.run()
     return Outcome(
         tuple(application.procedures),
@@ -78,11 +98,13 @@ class _Application:
     message: ScheduleMessage
     source: str
     uid_root: str | None
-    told: Collection[str]
+    told: Told
+    conducts: Conducts
     patient_key: int = 0
     warnings: list[Finding] = field(default_factory=list)
     procedures: list[int] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
+    moved: list[int] = field(default_factory=list)  # steps whose state changed
     touched: list[Document] = field(default_factory=list)  # open steps that were made or changed
 
     def run(self) -> None:
@@ -96,6 +118,7 @@ class _Application:
             self.patient_key = patients.create(self.tx, message.patient)
         self.procedures += self._find()
         late = [self._apply(key) for key in self.procedures]
+        telling.moved(self.tx, self.moved, told=self.told, by=message.system)
         if not self.procedures and message.action not in _MAKING:
             raise self._refusal(UNKNOWN_KEY, "this patient has no such order")
         if not self.procedures:
@@ -129,7 +152,8 @@ class _Application:
         return ()
 
     def _numbers(self, document: Document) -> OrderNumbers:
-        return OrderNumbers(self.message.system, self.patient_key, **procedure_columns(document))
+        columns = procedure_columns(document)
+        return OrderNumbers(self.message.system, self.patient_key, **columns, step_ids=frozenset())
 
     # ── an order that is known ──
 
@@ -169,10 +193,13 @@ class _Application:
             self.touched.append(moved.document)
         if self._is_booked_again(step):
             transitions.advance(self.tx, step.key, StepEvent.REOPEN, source=self.source, reason=_BOOKED_AGAIN)
+            self.moved.append(step.key)
 
     def _end(self, step: Step) -> None:
         event, wanted = _EVENTS[self.message.action]
         state = transitions.advance(self.tx, step.key, event, source=self.source, reason=_BY_APPOINTMENT)
+        if state is not step.state:
+            self.moved.append(step.key)
         if state is not wanted:
             self._warn(f"the step is {state} and stays so")
 
@@ -190,6 +217,10 @@ class _Application:
             raise self._refusal(REQUIRED_FIELD_MISSING, "an order needs a number")
         if identity.find(tx, numbers).other_patient:
             raise self._refusal(DUPLICATE_KEY, "the numbers are of another patient's order")
+        if message.other_spelling == "refuse" and (
+            name := handles.spelled_otherwise(tx, message.patient, document)
+        ):
+            raise self._refusal(DUPLICATE_KEY, f"the {name} differs from a known one in capitals alone")
         patient = patient_columns(message.patient)
         procedure = placing.create(
             tx, numbers, document, (patient["patient_id"], patient["issuer"], *numbers.numbers),
@@ -204,7 +235,7 @@ class _Application:
                 raise self._refusal(REQUIRED_FIELD_MISSING, "a step ID is needed")
         self.steps += [step.key for step in known]
         self.touched += [step.document for step in known]
-        performed.adopt(tx, procedure.study_instance_uid, told=self.told)
+        adopting.adopt(tx, [procedure.key], Situation(self.conducts, self.told))
 
     def _refusal(self, code: int, text: str) -> Unacceptable:
         return Unacceptable([Finding(self.message.at, code, text)])

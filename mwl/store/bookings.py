@@ -18,6 +18,7 @@ from mwl.store.codes import codes
 from mwl.store.documents import without
 from mwl.store.identity import Found, OrderNumbers
 from mwl.store.placing import known_steps
+from mwl.store.prepared import Prepared
 from mwl.store.promoted import column, dump, load, procedure_columns, step_columns
 from mwl.store.tables import procedures, steps
 from mwl.store.transaction import Transaction
@@ -61,7 +62,7 @@ def _of_the_service(tx: Transaction, patient_key: int, change: ProcedureChange) 
     days = _days(change.steps)
     hits = {
         row.key
-        for row in tx.connection.execute(_BOOKED, {"patient": patient_key})
+        for row in _BOOKED.all(tx.connection, {"patient": patient_key})
         if wanted & codes(load(row.document), _PROCEDURE_CODES) and (not days or row.start[:8] in days)
     }
     return tuple(hits) if len(hits) == 1 else ()
@@ -73,7 +74,7 @@ def _days(documents: Iterable[Document]) -> set[str]:
 
 def _name_steps(tx: Transaction, key: int, change: ProcedureChange) -> None:
     """Give the steps, as they come, the IDs by which the order calls its own."""
-    if _STEP_ID in change.assumed:
+    if _STEP_ID in change.assumed and len(change.steps) == 1:
         return
     named = (each for each in change.steps if values(each, _STEP_ID))
     called = {step_columns(each)["step_id"]: each[_STEP_ID] for each in named}
@@ -94,7 +95,7 @@ def _name_steps(tx: Transaction, key: int, change: ProcedureChange) -> None:
 _MARK = update(procedures).where(procedures.c.key == bindparam("procedure"))
 _CHANGE = _MARK
 _PROCEDURE = select(procedures).where(procedures.c.key == bindparam("procedure"))
-_BOOKED = (
+_BOOKED = Prepared(
     select(procedures.c.key, procedures.c.document, steps.c.start)
     .select_from(steps.join(procedures))
     .where(procedures.c.patient_key == bindparam("patient"), procedures.c.booked != "")

@@ -1,9 +1,14 @@
 """Which stored requested procedure an order message means.
 
+A stored procedure is what one order asks for.  Orders that state one requested procedure ID are stored
+each for itself, under its own numbers, and share the study (C-05): so each is changed and cancelled alone,
+and its system is told under the numbers it sent (C-32).
+
 The ladder: what was found by any number is the procedure meant, if its requested procedure ID is not
 another one, and if the first of these that can be told says so.
 
-1. Accession number and requested procedure ID agree: yes, it is what devices show and return.
+1. Accession number and requested procedure ID agree, and it has a step that the message names: yes, it
+   is what devices show and return.  IHE sends an order for each protocol code of a step (C-06).
 2. The filler order number: the same, yes; another, no.
 3. The placer order number: another, no; the same, yes.  Some systems give one placer number to several
    procedures: so under another accession number it takes the same requested procedure ID as well.
@@ -15,10 +20,11 @@ another one, and if the first of these that can be told says so.
 
 A number is unique among the numbers of its issuer.  Without issuers it is unique in the system that
 sent it; between systems it counts when the patient is the same.  Several procedures may remain; those
-that agree in most, from the filler on, are meant.
+that agree in most, from the first rung on, are meant.
 
 A number that is the same for another patient finds nothing and is reported: that is a mistake of
 somebody's, or a merge not yet heard of, and joining the two would give one patient's exam to another.
+So is an accession number with its requested procedure ID, whatever the order's own numbers are.
 """
 
 from __future__ import annotations
@@ -28,9 +34,10 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 
-from mwl.store.tables import procedures
+from mwl.store.prepared import Prepared
+from mwl.store.tables import procedures, steps
 from mwl.store.transaction import Transaction
 
 
@@ -49,6 +56,7 @@ class OrderNumbers:
     requested_procedure_id: str = ""
     study_instance_uid: str = ""
     booked: str = ""  # of one that an appointment made: tags of the numbers that are made up
+    step_ids: frozenset[str] = frozenset()  # those a message names; of a stored one, which of them it has
 
     @property
     def stated(self) -> OrderNumbers:
@@ -77,7 +85,8 @@ class OrderNumbers:
         return bool(self.placer or self.filler or self.accession)
 
 
-_FIELDS = tuple(field.name for field in fields(OrderNumbers))  # columns of the same names
+_STEP_IDS = "step_ids"
+_FIELDS = tuple(field.name for field in fields(OrderNumbers) if field.name != _STEP_IDS)  # columns, too
 _MADE_UP = {"00080050": ("accession", "accession_issuer"), "00401001": ("requested_procedure_id",)}
 _NUMBERS = ("filler", "placer", "accession", "study_instance_uid")
 _PROCEDURE_ID, _PATIENT = "requested_procedure_id", "patient_key"
@@ -91,6 +100,7 @@ class Found:
     other_patient: bool = False  # the numbers are another patient's
     study_of_other_patient: bool = False  # the Study Instance UID is
     booked: tuple[int, ...] = ()  # those of the keys that an appointment made
+    shared_study: str = ""  # the Study Instance UID of the requested procedure, as another order has it
 
 
 def find(tx: Transaction, sent: OrderNumbers) -> Found:
@@ -100,10 +110,21 @@ def find(tx: Transaction, sent: OrderNumbers) -> Found:
         shared += (_PROCEDURE_ID,)
     if not shared:
         return Found()
-    rows = tx.connection.execute(
-        _sharing(shared), {name: getattr(sent, name) for name in (*shared, _PATIENT)}
-    )
-    return pick(sent, [(row[0], OrderNumbers(*row[1:]).stated) for row in rows])
+    rows = _sharing(shared).all(tx.connection, {name: getattr(sent, name) for name in (*shared, _PATIENT)})
+    if not rows:
+        return Found()
+    has = _having(tx, sent.step_ids, [row[0] for row in rows])
+    known = [(row[0], replace(OrderNumbers(*row[1:]), step_ids=has[row[0]])) for row in rows]
+    return pick(sent, [(key, stored.stated) for key, stored in known])
+
+
+def _having(tx: Transaction, step_ids: frozenset[str], keys: Sequence[int]) -> dict[int, frozenset[str]]:
+    """Return which of the *step_ids* each of these procedures has."""
+    has: dict[int, frozenset[str]] = dict.fromkeys(keys, frozenset())
+    if step_ids and keys:
+        for row in tx.connection.execute(_NAMED, {"procedures": keys, "step_ids": sorted(step_ids)}):
+            has[row.procedure_key] |= {row.step_id}
+    return has
 
 
 def pick(sent: OrderNumbers, known: Sequence[tuple[int, OrderNumbers]]) -> Found:
@@ -121,11 +142,12 @@ def pick(sent: OrderNumbers, known: Sequence[tuple[int, OrderNumbers]]) -> Found
             and stored.patient_key != sent.patient_key
             for _, stored in known
         ),
+        shared_study=next((each.study_instance_uid for _, each in known if _of_one(sent, each)), ""),
     )
 
 
 @lru_cache
-def _sharing(names: tuple[str, ...]) -> Select[Any]:
+def _sharing(names: tuple[str, ...]) -> Prepared:
     """Select the procedures that share one of these numbers, which are bound by name."""
     columns = procedures.c
     shared = []
@@ -134,7 +156,14 @@ def _sharing(names: tuple[str, ...]) -> Select[Any]:
         if name == _PROCEDURE_ID:
             same = and_(same, columns[_PATIENT] == bindparam(_PATIENT))
         shared.append(same)
-    return select(columns.key, *(columns[name] for name in _FIELDS)).where(or_(*shared))
+    found = select(columns.key, *(columns[name] for name in _FIELDS)).where(or_(*shared))
+    return Prepared(found.order_by(columns.key))
+
+
+_NAMED = select(steps.c.procedure_key, steps.c.step_id).where(
+    steps.c.procedure_key.in_(bindparam("procedures", expanding=True)),
+    steps.c.step_id.in_(bindparam("step_ids", expanding=True)),
+)
 
 
 def means(sent: OrderNumbers, stored: OrderNumbers) -> bool:
@@ -143,7 +172,8 @@ def means(sent: OrderNumbers, stored: OrderNumbers) -> bool:
     filler, placer, accession = _filler(sent, stored), _placer(sent, stored), _accession(sent, stored)
     if procedure is False:
         return False
-    if accession and procedure:
+    same_patient = sent.patient_key == stored.patient_key
+    if accession and procedure and (not same_patient or sent.step_ids & stored.step_ids):
         return True
     if filler is not None:
         return filler
@@ -151,7 +181,13 @@ def means(sent: OrderNumbers, stored: OrderNumbers) -> bool:
         return placer and (accession is not False or procedure is True)
     if accession is not None:
         return accession
-    return sent.patient_key == stored.patient_key and _by_study(sent, stored)
+    return same_patient and _by_study(sent, stored)
+
+
+def _of_one(sent: OrderNumbers, stored: OrderNumbers) -> bool:
+    """Tell whether both belong to one requested procedure, be they one order or two."""
+    same_patient = sent.patient_key == stored.patient_key
+    return same_patient and bool(_accession(sent, stored) and _procedure(sent, stored))
 
 
 def _by_study(sent: OrderNumbers, stored: OrderNumbers) -> bool:
@@ -195,10 +231,14 @@ def _same(
 
 
 def _agreement(sent: OrderNumbers, stored: OrderNumbers) -> tuple[bool, ...]:
+    accession, procedure = _accession(sent, stored) is True, _procedure(sent, stored) is True
+    named = bool(sent.step_ids & stored.step_ids)
     return (
+        accession and procedure and named,
         _filler(sent, stored) is True,
         _placer(sent, stored) is True,
-        _accession(sent, stored) is True,
-        _procedure(sent, stored) is True,
+        accession,
+        procedure,
+        named,
         sent.study_instance_uid == stored.study_instance_uid,
     )

@@ -5,14 +5,15 @@ takes back what was done before (F-H57).  Applied twice, a message changes nothi
 row, no document, no revision (D-30).
 
 How the stored procedure is found is `mwl.store.identity`, which message is the later one is
-`mwl.store.lateness`; a step is found by its step ID within its procedure.
+`mwl.store.lateness`; a step is found by its step ID within its procedure, and where the message names
+none it is the only one there is.
 
 What an action does (C.4):
 
 * CREATE, UPDATE, HOLD and RELEASE make what is unknown and update in place what is known; whatever the
   state, they never move it, except that CREATE puts a cancelled step back: the system orders it again.
   HOLD takes what has not begun off every worklist, RELEASE puts it back.
-* CANCEL, REPLACE, DISCONTINUE, ARRIVE and COMPLETE move the steps the message names, or all steps of
+* CANCEL, REPLACE, DISCONTINUE, ARRIVE, READY and COMPLETE move the steps the message names, or all steps of
   the procedures it means if it names none.  They make nothing and change no attribute of the order,
   and they count however late they come.
 * NOTHING does nothing; a message of nothing else does not touch the patient either.
@@ -31,16 +32,29 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from mwl import lifecycle
+from mwl.conduct import STANDARD, Conducts
 from mwl.errors import Finding, Location, Severity, Unacceptable
 from mwl.lifecycle import StepEvent, StepState
 from mwl.model import Document, OrderAction, OrderMessage, OrderPolicies, ProcedureChange
-from mwl.store import bookings, identity, patients, performed, placing, showing, transitions
+from mwl.store import (
+    adopting,
+    bookings,
+    handles,
+    identity,
+    patients,
+    placing,
+    showing,
+    telling,
+    transitions,
+)
+from mwl.store.attaching import Situation
 from mwl.store.documents import without
 from mwl.store.identity import Found, OrderNumbers
 from mwl.store.lateness import Moment
 from mwl.store.outcome import Outcome
 from mwl.store.placing import Procedure, Step
 from mwl.store.promoted import patient_columns, procedure_columns, step_columns
+from mwl.store.telling import Told
 from mwl.store.transaction import Transaction
 
 # HL7 table 0357 (D-19).
@@ -51,6 +65,7 @@ _EVENTS: Final = {
     OrderAction.REPLACE: (StepEvent.CANCEL, StepState.CANCELLED),
     OrderAction.DISCONTINUE: (StepEvent.DISCONTINUE, StepState.DISCONTINUED),
     OrderAction.ARRIVE: (StepEvent.ARRIVE, StepState.ARRIVED),
+    OrderAction.READY: (StepEvent.MAKE_READY, StepState.READY),
     OrderAction.COMPLETE: (StepEvent.COMPLETE, StepState.COMPLETED),
 }
 _BEGUN: Final = frozenset(StepState) - lifecycle.WAITING - {StepState.CANCELLED}
@@ -60,14 +75,21 @@ OrderOutcome: TypeAlias = Outcome
 
 
 def apply(
-    tx: Transaction, order: OrderMessage, *, source: str, uid_root: str | None, told: Collection[str]
+    tx: Transaction,
+    order: OrderMessage,
+    *,
+    source: str,
+    uid_root: str | None,
+    told: Told,
+    conducts: Conducts = STANDARD,
 ) -> OrderOutcome:
     """Apply *order*; *source* is what the history of its steps says.
 
-    *uid_root* is the site's, for studies without UID.  *told* names the systems that want to hear of
-    their steps, for the case that an order comes after its exam.  Raises `Unacceptable`.
+    *uid_root* is the site's, for studies without UID.  *told* is who wants to hear of steps
+    that another system moved, or whose exam came before the order; *conducts* is how such exams count.
+    Raises `Unacceptable`.
     """
-    application = _Application(tx, order, source, uid_root, told)
+    application = _Application(tx, order, source, uid_root, told, conducts)
     application.run()
     if application.errors:
         raise Unacceptable(application.errors)
@@ -75,6 +97,7 @@ def apply(
         tuple(dict.fromkeys(application.procedures)),
         tuple(dict.fromkeys(application.steps)),
         tuple(application.warnings),
+        patients=(application.patient_key,) if application.procedures else (),
     )
 
 
@@ -86,7 +109,8 @@ class _Application:
     order: OrderMessage
     source: str
     uid_root: str | None
-    told: Collection[str]
+    told: Told
+    conducts: Conducts
     patient_key: int = 0
     errors: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
@@ -95,7 +119,8 @@ class _Application:
     touched: dict[int, tuple[Location, Document]] = field(
         default_factory=dict
     )  # open steps made or changed, by key
-    studies: list[str] = field(default_factory=list)  # those whose exams may have been waiting for an order
+    moved: list[int] = field(default_factory=list)  # steps whose state changed
+    awaited: list[int] = field(default_factory=list)  # procedures that exams may have been waiting for
 
     @property
     def policies(self) -> OrderPolicies:
@@ -119,8 +144,8 @@ class _Application:
             # A message that is late for all its orders knows the patient no better.
             patients.change(self.tx, patient, self.order.patient, late=bool(late) and all(late))
         self.warnings += showing.unshown(self.tx, self.order.patient, self.touched.values())
-        for study in self.studies:
-            performed.adopt(self.tx, study, told=self.told)
+        telling.moved(self.tx, self.moved, told=self.told, by=self.order.system)
+        adopting.adopt(self.tx, self.awaited, Situation(self.conducts, self.told))
 
     # ── orders that are made or changed ──
 
@@ -131,21 +156,28 @@ class _Application:
         if objection := _objection(numbers, found):
             self._error(Location("ORC", n, 2), *objection)
         elif found.keys:
-            return self._change(n, change, found.keys[0], booked=bool(found.booked))
+            return self._change(n, change, numbers, found.keys[0], booked=bool(found.booked))
         elif change.action is not OrderAction.CREATE and self.policies.change_of_unknown == "refuse":
             self._error(Location("ORC", n, 2), UNKNOWN_KEY, "this patient has no such order")
         else:
-            self._make(n, change, numbers)
+            self._make(n, change, numbers, found.shared_study)
         return False
 
-    def _make(self, n: int, change: ProcedureChange, numbers: OrderNumbers) -> None:
+    def _make(self, n: int, change: ProcedureChange, numbers: OrderNumbers, shared_study: str) -> None:
+        if self.policies.other_spelling == "refuse" and (
+            name := handles.spelled_otherwise(self.tx, self.order.patient, change.procedure)
+        ):
+            text = f"the {name} differs from a known one in capitals alone"
+            self._error(Location("ORC", n, 2), DUPLICATE_KEY, text)
         procedure = placing.create(
             self.tx, numbers, change.procedure, self._identity(numbers), self.uid_root,
-            moment=self._moment(change),
+            shared_study=shared_study, moment=self._moment(change),
         )  # fmt: skip
-        self._put_steps(n, change, procedure, [])
+        self._put_steps(n, change, numbers, procedure, [])
 
-    def _change(self, n: int, change: ProcedureChange, key: int, *, booked: bool) -> bool:
+    def _change(
+        self, n: int, change: ProcedureChange, numbers: OrderNumbers, key: int, *, booked: bool
+    ) -> bool:
         policies = self.policies
         procedure = placing.change(
             self.tx, key, change.procedure, assumed=change.assumed, moment=self._moment(change),
@@ -159,19 +191,24 @@ class _Application:
             self._error(Location("ORC", n, 2), DUPLICATE_KEY, text)
         elif procedure.kept_study:
             self._warn(Location("ORC", n, 2), DUPLICATE_KEY, "the order keeps its Study Instance UID")
-        changed = self._put_steps(n, change, procedure, placing.known_steps(self.tx, key))
+        changed = self._put_steps(n, change, numbers, procedure, placing.known_steps(self.tx, key))
         again = change.action is OrderAction.CREATE and not booked and (procedure.changed or changed)
         if again and policies.new_again == "refuse":
             text = "an order with these numbers is known, and says something else"
             self._error(Location("ORC", n, 2), DUPLICATE_KEY, text)
         return procedure.late
 
-    def _put_steps(self, n: int, change: ProcedureChange, procedure: Procedure, known: list[Step]) -> bool:
+    def _put_steps(
+        self, n: int, change: ProcedureChange, numbers: OrderNumbers, procedure: Procedure, known: list[Step]
+    ) -> bool:
         """Make or update the steps; tell whether anything became other than it was."""
         self.procedures.append(procedure.key)
+        documents = placing.told_apart(
+            self.tx, procedure.key, change.steps, numbers, assumed=change.assumed, known=known
+        )
         put = [
             step
-            for document in change.steps
+            for document in documents
             if (step := self._put_step(n, change, procedure, document, known)) is not None
         ]
         self.steps += [step.key for step in put]
@@ -179,8 +216,8 @@ class _Application:
         for step, reopened in zip(put, moved, strict=True):
             if reopened or ((step.made or step.changed) and step.state not in lifecycle.CLOSED):
                 self.touched[step.key] = Location("ORC", n), step.document
-        if procedure.new_study or any(step.made for step in put):
-            self.studies.append(procedure.study_instance_uid)
+        if procedure.changed or procedure.new_study or any(step.made for step in put):
+            self.awaited.append(procedure.key)
         return any(moved) or any(step.made or step.changed for step in put)
 
     def _put_step(
@@ -189,7 +226,8 @@ class _Application:
         policy = self.policies.change_of_begun
         step = placing.put_step(
             self.tx, procedure.key, document, source=self.source, assumed=change.assumed,
-            late=procedure.late, known=known, keep=_BEGUN if policy == "keep" else (),
+            late=procedure.late, known=known, alone=len(change.steps) == 1,
+            keep=_BEGUN if policy == "keep" else (),
         )  # fmt: skip
         if step is None:
             self._error(Location("OBR", n, 20), REQUIRED_FIELD_MISSING, "a step ID is needed")
@@ -207,6 +245,7 @@ class _Application:
                     self.tx, step.key, StepEvent.REOPEN, source=self.source, reason="ordered again"
                 )
                 transitions.hold(self.tx, step.key, held=False, source=self.source)
+                self.moved.append(step.key)
                 return True
             case OrderAction.RELEASE if step.held:
                 transitions.hold(self.tx, step.key, held=False, source=self.source)
@@ -228,19 +267,22 @@ class _Application:
         self.procedures += found.keys
         moment, fill = self._moment(change), self.policies.late == "fill"
         met = [placing.change(self.tx, key, {}, moment=moment, fill_late=fill) for key in found.keys]
-        for step_key in self._named(n, found.keys, change):
+        for step_key in self._named(n, found.keys, numbers.step_ids):
             self.steps.append(step_key)
             self._move_step(n, step_key, change.action)
         return all(each.late for each in met)
 
     def _move_step(self, n: int, step_key: int, action: OrderAction) -> None:
         event, wanted = _EVENTS[action]
+        before = transitions.state(self.tx, step_key)
         state = transitions.advance(self.tx, step_key, event, source=self.source)
-        if state is wanted:
-            return
         policy = self.policies.cancel_of_begun if event is StepEvent.CANCEL and state in _BEGUN else "keep"
         if policy == "discontinue":
             state = transitions.advance(self.tx, step_key, StepEvent.DISCONTINUE, source=self.source)
+        if state is not before:
+            self.moved.append(step_key)
+        if state is wanted:
+            return
         if policy == "refuse":
             self._error(Location("ORC", n, 1), RECORD_LOCKED, f"the step is {state}")
         elif policy == "keep" or state is not StepState.DISCONTINUED:
@@ -258,20 +300,21 @@ class _Application:
         else:
             self._error(Location("ORC", n, 2), UNKNOWN_KEY, "this patient has no such order")
 
-    def _named(self, n: int, procedure_keys: Sequence[int], change: ProcedureChange) -> list[int]:
-        """Return the steps a message names, all of its procedures if it names none."""
+    def _named(self, n: int, procedure_keys: Sequence[int], ids: Collection[str]) -> list[int]:
+        """Return the steps of these *ids*, that a message names; all of its procedures if it names none."""
         known = placing.step_ids(self.tx, procedure_keys)
-        named = (without(document, change.assumed) for document in change.steps)
-        ids = {step_columns(document)["step_id"] for document in named} - {""}
-        if ids - set(known.values()):
+        if set(ids) - set(known.values()):
             self._error(Location("OBR", n, 20), UNKNOWN_KEY, "the order has no such step")
         return [key for key, step_id in known.items() if not ids or step_id in ids]
 
     # ── what both need ──
 
     def _numbers(self, change: ProcedureChange) -> OrderNumbers:
-        stated = without(change.procedure, change.assumed)  # what was assumed tells nothing about which order
-        return OrderNumbers(self.order.system, self.patient_key, **procedure_columns(stated))
+        # What was assumed tells nothing about which order is meant, and which step.
+        stated, *named = (without(each, change.assumed) for each in (change.procedure, *change.steps))
+        step_ids = frozenset(step_columns(step)["step_id"] for step in named) - {""}
+        columns = procedure_columns(stated)
+        return OrderNumbers(self.order.system, self.patient_key, **columns, step_ids=step_ids)
 
     def _identity(self, numbers: OrderNumbers) -> tuple[str, ...]:
         """Return what a Study Instance UID is derived from: nothing that the configuration or this database

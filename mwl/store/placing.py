@@ -8,28 +8,33 @@ as long as it stands.
 The Study Instance UID of a procedure is the one that was sent, else the stored one, else it is derived
 (`mwl.store.study_uid`), once.  A message that leaves it out or empties it changes nothing; one that
 sends another gets its way only while no performed step refers to the procedure, and only where the
-system's profile lets it.  From then on images carry the stored one, and it stays.
+system's profile lets it.  From then on images carry the stored one, and it stays.  Orders of one requested
+procedure (C-05, `mwl.store.identity`) have one study: it is changed for all of them, or kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import base64
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Insert, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Row, and_, bindparam, delete, exists, or_, select, update
 
 from mwl.lifecycle import StepState
 from mwl.model import Document
-from mwl.store import study_uid, transitions
+from mwl.store import handles, study_uid, transitions
 from mwl.store.documents import merged, without
 from mwl.store.identity import OrderNumbers
 from mwl.store.lateness import UNSTATED, Moment, Stamps
+from mwl.store.prepared import new
 from mwl.store.promoted import dump, load, procedure_columns, station_rows, step_columns
 from mwl.store.tables import performed_links, procedures, step_stations, steps
 from mwl.store.transaction import Transaction
 
 _STEP_ID = "00400009"
+_LONGEST = 16  # characters of a step ID (SH, PS3.5 6.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +72,15 @@ def create(
     identity: Sequence[str],
     uid_root: str | None,
     *,
+    shared_study: str = "",
     moment: Moment = UNSTATED,
 ) -> Procedure:
-    """Make a requested procedure; *identity* is what its UID is derived from if it was sent without."""
-    uid = procedure_columns(sent)["study_instance_uid"] or study_uid.derive(identity, uid_root)
+    """Make a requested procedure.
+
+    One that was sent without a UID has the *shared_study*, else one that is derived from its *identity*.
+    """
+    uid = procedure_columns(sent)["study_instance_uid"] or shared_study
+    uid = uid or study_uid.derive(identity, uid_root)
     document = merged({}, {**sent, **_study(uid)})
     values = {
         "patient_key": numbers.patient_key,
@@ -79,7 +89,9 @@ def create(
         **procedure_columns(document),
         **_stamps(moment.after(Stamps())),
     }
-    return Procedure(_inserted(tx, _NEW_PROCEDURE, values), uid, made=True, new_study=True)
+    handles.keep(tx, document)
+    key = _NEW_PROCEDURE.scalar(tx.connection, values)
+    return Procedure(key, uid, made=True, new_study=True)
 
 
 def change(
@@ -103,7 +115,9 @@ def change(
     late = fill_late and moment.is_late(last)
     assumed = sent.keys() if late else assumed
     new = procedure_columns(without(sent, assumed))["study_instance_uid"] or old
-    kept = new != old and (not take_study or _has_performed(tx, key))
+    others = _of_one_procedure(tx, row) if new != old else []
+    performed = new != old and _has_performed(tx, [key, *(other.key for other in others)])
+    kept = new != old and (performed or not take_study)
     uid = old if kept else new
     document = {**merged(stored, sent, assumed=assumed), **_study(uid)}
     changed: dict[str, Any] = {}
@@ -112,9 +126,29 @@ def change(
     # A stamp is no revision: what devices get is the same.
     if (stamps := moment.after(last)) != last:
         changed |= _stamps(stamps)
+    if document != stored:
+        handles.keep(tx, document)
     if changed:
         tx.connection.execute(_CHANGE_PROCEDURE, {"procedure": key, **changed})
+    for other in others if uid != old else ():
+        _change_study(tx, other, uid)
     return Procedure(key, uid, changed=document != stored, new_study=uid != old, kept_study=kept, late=late)
+
+
+def _of_one_procedure(tx: Transaction, row: Row[Any]) -> Sequence[Row[Any]]:
+    """Return what the other orders of one requested procedure ask for, in the order of the keys."""
+    if not row.accession or not row.requested_procedure_id:
+        return []
+    return tx.connection.execute(_SAME_PROCEDURE, {"procedure": row.key}).all()
+
+
+def _change_study(tx: Transaction, row: Row[Any], uid: str) -> None:
+    changed = {
+        "document": dump({**load(row.document), **_study(uid)}),
+        "study_instance_uid": uid,
+        "revision": row.revision + 1,
+    }
+    tx.connection.execute(_CHANGE_PROCEDURE, {"procedure": row.key, **changed})
 
 
 def _study(uid: str) -> Document:
@@ -140,15 +174,55 @@ def known_steps(tx: Transaction, procedure_key: int) -> list[Step]:
     ]
 
 
-def _meant(known: Sequence[Step], sent: Document, assumed: Collection[str] = ()) -> Step | None:
+def told_apart(
+    tx: Transaction,
+    procedure_key: int,
+    sent: Sequence[Document],
+    numbers: OrderNumbers,
+    *,
+    assumed: Collection[str],
+    known: Sequence[Step],
+) -> Sequence[Document]:
+    """Return the steps of an order; where their IDs are *assumed*, with such as are no other order's.
+
+    What stands in for a step ID, the requested procedure ID perhaps, may stand in for that of another
+    order as well.  The first one keeps it; of any other its own number is the ID, or makes one of it.
+    """
+    if _STEP_ID not in assumed or (known and len(sent) == 1):  # the step there is, whatever it is called
+        return sent
+    own = {step.step_id for step in known}
+    taken = set(tx.connection.scalars(_OTHER_STEP_IDS, {"procedure": procedure_key})) - own
+    apart = []
+    for document in sent:
+        step_id = step_columns(document)["step_id"]
+        possible = list(_stand_ins(step_id, numbers, alone=len(sent) == 1)) if step_id in taken else []
+        free = [each for each in possible if each in own] or [each for each in possible if each not in taken]
+        apart.append({**document, _STEP_ID: {"vr": "SH", "Value": free[:1]}} if free else document)
+    return apart
+
+
+def _stand_ins(step_id: str, numbers: OrderNumbers, *, alone: bool) -> Iterator[str]:
+    """Yield what may be the ID of an order's step in place of *step_id*: always the same for one order."""
+    own = [each for each in (numbers.filler, numbers.placer) if each]
+    if not own and numbers.accession:
+        own = [numbers.accession]
+    if alone:
+        yield from (each for each in own if len(each) <= _LONGEST)
+    for each in own:
+        digest = hashlib.sha256(f"{len(step_id)}:{step_id}{each}".encode()).digest()
+        ending = "-" + base64.b32encode(digest).decode("ascii")[:6]  # 30 bits, among the steps of one study
+        yield step_id[: _LONGEST - len(ending)] + ending
+
+
+def _meant(known: Sequence[Step], sent: Document, assumed: Collection[str], *, alone: bool) -> Step | None:
     """Return which of the *known* steps of a procedure *sent* means.
 
-    A message that sends no step ID, or only an *assumed* one, means the only step there is, if there
-    is one.
+    A message that sends no step ID, or only an *assumed* one for its one step, means the only step
+    there is, if there is one.
     """
     step_id = step_columns(sent)["step_id"]
     named = [step for step in known if step.step_id == step_id != ""]
-    if not named and (not step_id or _STEP_ID in assumed):
+    if not named and (not step_id or (alone and _STEP_ID in assumed)):
         named = list(known)
     return named[0] if len(named) == 1 else None
 
@@ -162,23 +236,27 @@ def put_step(
     assumed: Collection[str] = (),
     late: bool = False,
     known: list[Step] | None = None,
+    alone: bool = True,
     keep: Collection[StepState] = (),
 ) -> Step | None:
     """Make or change the step of this step ID; its state is no matter of the document.
 
-    *known* are the steps of the procedure, if they were read before; it is brought up to date.  Of a
-    *late* message everything fills gaps only; a step in a state to *keep* stays as it is.  Returns None
-    when it cannot be told which step is meant.
+    *known* are the steps of the procedure, if they were read before; it is brought up to date.  *alone*
+    is whether the message speaks of no other step of it.  Of a *late* message everything fills gaps
+    only; a step in a state to *keep* stays as it is.  Returns None when it cannot be told which step is
+    meant.
     """
     known = known_steps(tx, procedure_key) if known is None else known
     step_id = step_columns(sent)["step_id"]
-    stored = _meant(known, sent, assumed)
+    stored = _meant(known, sent, assumed, alone=alone)
     sent = without(sent, {transitions.STATUS} if step_id else {transitions.STATUS, _STEP_ID})
     if stored is not None:
         step = _change_step(tx, stored, sent, sent.keys() if late else assumed, keep)
+        if step.held and _starts_later(step, stored) and transitions.rescheduled(tx, step.key, source=source):
+            step = replace(step, held=False, revision=step.revision + 1)
         known[known.index(stored)] = step
         return step
-    if not step_id or (known and _STEP_ID in assumed):
+    if not step_id or (known and alone and _STEP_ID in assumed):
         return None
     step = _create_step(tx, procedure_key, sent, source)
     known.append(step)
@@ -197,7 +275,8 @@ def _create_step(tx: Transaction, procedure_key: int, sent: Document, source: st
         "updated_at": tx.stamp,
         **columns,
     }
-    key = _inserted(tx, _NEW_STEP, values)
+    handles.keep(tx, document)
+    key = _NEW_STEP.scalar(tx.connection, values)
     _place(tx, key, document)
     transitions.created(tx, key, state, source=source)
     return Step(key, columns["step_id"], state, held=False, document=document, revision=1, made=True)
@@ -218,6 +297,7 @@ def _change_step(
         "updated_at": tx.stamp,
         **columns,
     }
+    handles.keep(tx, document)
     tx.connection.execute(_CHANGE_STEP, {"step": stored.key, **changed})
     tx.connection.execute(_CLEAR_STATIONS, {"step": stored.key})
     _place(tx, stored.key, document)
@@ -226,26 +306,23 @@ def _change_step(
     )
 
 
+def _starts_later(step: Step, before: Step) -> bool:
+    return step_columns(step.document)["start"] > step_columns(before.document)["start"]
+
+
 def _place(tx: Transaction, key: int, document: Document) -> None:
-    rows = [{"step_key": key, **row} for row in station_rows(document)]
-    if rows:
-        tx.connection.execute(_STATION, rows)
+    _STATION.run_all(tx.connection, [{"step_key": key, **row} for row in station_rows(document)])
 
 
-def _has_performed(tx: Transaction, procedure_key: int) -> bool:
-    return bool(tx.connection.scalar(_PERFORMED, {"procedure": procedure_key}))
-
-
-def _inserted(tx: Transaction, statement: Insert, values: dict[str, Any]) -> int:
-    key: int = tx.connection.execute(statement, values).inserted_primary_key[0]  # type: ignore[index]
-    return key
+def _has_performed(tx: Transaction, procedure_keys: Sequence[int]) -> bool:
+    return bool(tx.connection.scalar(_PERFORMED, {"procedures": procedure_keys}))
 
 
 # Built once: to build a statement costs more than to run it.
-_NEW_PROCEDURE = insert(procedures)
+_NEW_PROCEDURE = new(procedures, key=True)
 _PROCEDURE = select(procedures).where(procedures.c.key == bindparam("procedure"))
 _CHANGE_PROCEDURE = update(procedures).where(procedures.c.key == bindparam("procedure"))
-_NEW_STEP = insert(steps)
+_NEW_STEP = new(steps, key=True)
 _STEPS = (
     select(steps)
     .where(steps.c.procedure_key == bindparam("procedure"))
@@ -253,8 +330,37 @@ _STEPS = (
     .with_for_update()
 )
 _CHANGE_STEP = update(steps).where(steps.c.key == bindparam("step"))
-_STATION = insert(step_stations).inline()
+_STATION = new(step_stations)
 _CLEAR_STATIONS = delete(step_stations).where(step_stations.c.step_key == bindparam("step"))
 _PERFORMED = select(
-    exists().select_from(steps.join(performed_links)).where(steps.c.procedure_key == bindparam("procedure"))
+    exists()
+    .select_from(steps.join(performed_links))
+    .where(steps.c.procedure_key.in_(bindparam("procedures", expanding=True)))
+)
+_OTHER = procedures.alias("other")
+_OTHERS = and_(
+    procedures.c.key == bindparam("procedure"),
+    _OTHER.c.key != procedures.c.key,
+    _OTHER.c.patient_key == procedures.c.patient_key,
+)
+_SAME_ACCESSION = and_(
+    procedures.c.accession != "",
+    _OTHER.c.accession == procedures.c.accession,
+    _OTHER.c.accession_issuer == procedures.c.accession_issuer,
+)
+_SAME_STUDY = _OTHER.c.study_instance_uid == procedures.c.study_instance_uid
+_SAME_PROCEDURE = (
+    select(_OTHER)
+    .join(procedures, _OTHERS)
+    .where(
+        _SAME_ACCESSION, _SAME_STUDY, _OTHER.c.requested_procedure_id == procedures.c.requested_procedure_id
+    )
+    .order_by(_OTHER.c.key)
+)
+# Devices tell the steps of a study by their IDs, and show those of an accession number as one list.
+_OTHER_STEP_IDS = (
+    select(steps.c.step_id)
+    .join(_OTHER, _OTHER.c.key == steps.c.procedure_key)
+    .join(procedures, _OTHERS)
+    .where(or_(_SAME_STUDY, _SAME_ACCESSION))
 )

@@ -126,6 +126,20 @@ TWO_GROUPS = (
     "ORC|NW|PL{n}B^RIS|FI{n}B^RIS||||1^once^^20260705100000^^R|||||||||||CT1",
     "OBR|2|PL{n}B^RIS|FI{n}B^RIS|CTA^CT abdomen^L||||||||||||||ACC{n}B|RP{n}B|SPS{n}B||||CT",
 )
+ONE_PROCEDURE = ("OBR[2]-18=ACC{n}", "OBR[2]-19=RP{n}", "OBR[1]-20=", "OBR[2]-20=")
+"""`TWO_GROUPS` as a RIS orders two parts of one requested procedure, if it plans no steps."""
+THE_OTHER = ("ORC-2=PL{n}B^RIS", "ORC-3=FI{n}B^RIS", "OBR-2=PL{n}B^RIS", "OBR-3=FI{n}B^RIS",
+             "OBR-4=CTA^CT abdomen^L", "OBR-20=", "-ZDS")  # fmt: skip
+"""What makes a single order the second of these."""
+FIRST = Sees(
+    "AccessionNumber=ACC{n}", "RequestedProcedureID=RP{n}", "FillerOrderNumberImagingServiceRequest=FI{n}",
+    "SPS.ScheduledProtocolCodeSequence.CodeValue=CTHP", where="PatientID=P{n} step=RP{n}",
+)  # fmt: skip
+OTHER = Sees(
+    "AccessionNumber=ACC{n}", "RequestedProcedureID=RP{n}", "FillerOrderNumberImagingServiceRequest=FI{n}B",
+    "SPS.ScheduledProtocolCodeSequence.CodeValue=CTA", where="PatientID=P{n} step=FI{n}B",
+)  # fmt: skip
+BOTH = Sees("StudyInstanceUID=1.2.276.0.99.{n}", rows=2)
 NAME_OF_A = "PID-5=Yamada^Tarou^^^^^L^A~山田^太郎^^^^^L^I~やまだ^たろう^^^^^L^P"
 
 
@@ -357,6 +371,32 @@ VECTORS = (
         "F-H57",
         Send("OBR[2]-18=" + "A" * 17, base=TWO_GROUPS, code="AE", error="102 @OBR^2^18"),
         NOTHING,
+    ),
+    Vector(
+        "F-H57 both good, one procedure, no OBR-20",
+        Send(*ONE_PROCEDURE, "+ZDS|1.2.276.0.99.{n}", base=TWO_GROUPS), Again(),
+        BOTH, FIRST, OTHER,
+        Send("ORC-1=XO", "ORC-7=^^^20260706110000^^R", "MSH-7=20260701130000", *THE_OTHER),
+        Sees(TIME.format("110000"), where=OTHER.where), Sees(TIME.format("090000"), where=FIRST.where),
+        Send("ORC-1=CA", "OBR-20=", "MSH-7=20260701140000"),
+        Sees("SPS.ScheduledProcedureStepID=FI{n}B"),
+        Send("ORC-1=CA", "MSH-7=20260701150000", *THE_OTHER),
+        NOTHING,
+        why="C-05: each order is a step, changed and cancelled by itself; its own number is the second one's step ID",
+    ),
+    Vector(
+        "F-H57 the same in two messages",
+        Send("OBR-20="), Again(),
+        Send(*THE_OTHER), Again(),
+        BOTH, FIRST, OTHER,
+        Send("ORC-1=XO", "OBR-20=", "ORC-7=^^^20260706110000^^R", "MSH-7=20260701130000"),
+        Sees(TIME.format("110000"), where=FIRST.where), Sees(TIME.format("090000"), where=OTHER.where),
+        Send("ORC-1=CA", "MSH-7=20260701140000", *THE_OTHER),
+        Sees("SPS.ScheduledProcedureStepID=RP{n}"),
+        Send("MSH-7=20260701150000", *THE_OTHER),
+        BOTH, OTHER,
+        Send("ORC-1=CA", "OBR-18=", "OBR-19=", "OBR-20=", "MSH-7=20260701160000"),
+        Sees("SPS.ScheduledProcedureStepID=FI{n}B"),
     ),
     Vector(
         "F-H58",

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mwl.errors import Severity
 from mwl.hl7.compose import compose
 from mwl.hl7.message import Message, parse
+from mwl.hl7.structure import judge
 from mwl.mapping.systems.status_template import OutgoingMessage, StatusFacts, Value
 from mwl.mapping.systems.system import SystemProfile
-from mwl.model import name_value
+from mwl.model import StatusEvent, name_value
 
 HEADER = {3: "MWL", 7: "20260705090000+0200", 10: "C1", 12: "2.3.1"}
 
@@ -178,3 +180,82 @@ def test_hl7apy_reads_the_shipped_status_message(generic: SystemProfile) -> None
     assert read.obr.obr_7.value == "20260705"
     names = ["O^BRIEN \\T\\ CO^MARY^^^^L^A", "王^小明^^^^^L^I"]
     assert [name.to_er7() for name in read.pid.pid_5] == names
+
+
+def element(vr: str, *values: object) -> dict[str, Any]:
+    return {"vr": vr, "Value": list(values)}
+
+
+CODE = {
+    "00080100": element("SH", "C1"),
+    "00080104": element("LO", "Code | one"),
+    "00080102": element("SH", "L"),
+}
+SERIES = {
+    "00181030": element("LO", "HEAD^1"),
+    "00081050": element("PN", name_value("HOUSE^GREG")),
+    "00081070": element("PN", name_value("TECH^TINA"), name_value("TECH^TOM")),
+    "00081140": element("SQ", {"00081155": element("UI", "1.2")}),
+}
+EVERYTHING: dict[str, Any] = {
+    "at": "2026-07-05T07:30:00+00:00",
+    "patient": {
+        "00100020": element("LO", "PID001"), "00100010": element("PN", name_value("DOE^JANE")),
+        "00380300": element("LO", "WARD1"),
+    },
+    "procedure": {
+        "00402016": element("LO", "PL1"), "00402017": element("LO", "FI1"), "00080050": element("SH", "ACC1"),
+        "00401001": element("SH", "RP1"), "0020000D": element("UI", "1.2.3"), "00321064": element("SQ", CODE),
+        "00380010": element("LO", "VN1"), "00380016": element("LO", "I"), "00401003": element("SH", "STAT"),
+        "00080090": element("PN", name_value("REFERRER^RITA")),
+    },
+    "steps": [
+        {
+            "00400009": element("SH", n), "00080060": element("CS", "CT"), "00400002": element("DA", "20260705"),
+            "00400003": element("TM", "093000"), "00400008": element("SQ", CODE), "00400001": element("AE", "CT1"),
+            "00400010": element("SH", "ROOM1"), "00400011": element("SH", "FLOOR2"),
+        }
+        for n in ("S1", "S2")
+    ],
+    "performed": {
+        "00400241": element("AE", "CT1"), "00400242": element("SH", "ROOM1"), "00400244": element("DA", "20260705"),
+        "00400245": element("TM", "091500"), "00400250": element("DA", "20260705"), "00400251": element("TM", "0930"),
+        "00081032": element("SQ", CODE), "00400260": element("SQ", CODE, CODE), "00400281": element("SQ", CODE),
+        "00400280": element("ST", "two\r\nlines"), "00400340": element("SQ", SERIES, SERIES),
+        "00400300": element("US", 1), "00400301": element("US", 2), "00400302": element("US", 3),
+        "0018115E": element("DS", "4.5"), "00408302": element("DS", "6"), "00400316": element("DS", "7"),
+        "00400310": element("ST", "x"),
+        "0040030E": element("SQ", {"00180060": element("DS", "80"), "00188151": element("DS", "9"),
+                                   "00181150": element("IS", "10")}),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "event", [event.value for event in StatusEvent if event.value not in ("ARRIVED", "READY")]
+)
+@pytest.mark.parametrize("kind", ["ORM^O01", "OMG^O19", "OMI^O23", "ORU^R01"])
+def test_c_31_the_shipped_messages_keep_to_the_grammar(generic: SystemProfile, kind: str, event: str) -> None:
+    """hl7apy's structures of 2.3.1 and 2.5.1 find nothing wrong in a message that says all that can be said."""
+    facts = StatusFacts.of(
+        {**EVERYTHING, "event": event}, control_id="01ABC", sender=("MWL", "HOSP"), receiver=("RIS", "HOSP")
+    )
+
+    read = parse(compose(generic.status_message(kind, facts)).decode())
+
+    judgement = judge(read)
+    assert judgement.structure == kind.replace("^", "_")
+    assert [each.text for each in judgement.findings if each.severity is Severity.ERROR] == []
+    ended = event in ("CM", "DC")
+    assert sum(each.name == "OBX" for each in read.segments) == (18 if ended else 5 if event == "IP" else 0)
+
+
+@pytest.mark.parametrize("event", ["ARRIVED", "READY"])
+@pytest.mark.parametrize("kind", ["OMG^O19", "OMI^O23", "ORU^R01"])
+def test_a_modifier_keeps_to_the_grammar_of_2_5_1(generic: SystemProfile, kind: str, event: str) -> None:
+    """ORC-25 is of 2.4 and later; ORM^O01 of 2.3.1 has it all the same, for whoever asks for these events."""
+    facts = StatusFacts.of({**EVERYTHING, "event": event}, control_id="01ABC")
+
+    judgement = judge(parse(compose(generic.status_message(kind, facts)).decode()))
+
+    assert [each.text for each in judgement.findings if each.severity is Severity.ERROR] == []

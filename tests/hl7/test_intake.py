@@ -98,6 +98,24 @@ async def test_an_order_is_on_the_worklist_once_it_is_acknowledged(
     assert [link.step_key for link in links if link.step_key] == [item.ref.key]
 
 
+async def test_whoever_looks_on_hears_what_was_applied_and_nothing_else(
+    intake: Intake, store: Store, order: Order
+):
+    """Its number and what it touched, once; not what was refused, or came a second time."""
+    seen = []
+    intake.on_applied = lambda key, done: seen.append((key, done))
+    raw = order("orm-2.3-without-zds")
+
+    await intake.receive(raw, PEER)
+    await intake.receive(raw, PEER)
+    await intake.receive(edited(raw, "MSH", {9: "ZZZ^Z99"}), PEER)
+
+    ((key, done),) = seen
+    (item,) = await worklist(store)
+    assert key == (await records(store))[0]["key"]
+    assert done.steps == (item.ref.key,)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

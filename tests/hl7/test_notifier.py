@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from mwl.hl7 import notifier as module
+from mwl.errors import Unavailable
+from mwl.hl7 import courier as module
 from mwl.hl7.ack import acknowledge
 from mwl.hl7.message import Message, parse
 from mwl.hl7.mllp import Deframer, Frame, frame
@@ -154,7 +155,7 @@ def put(store: Store, *events: str, order: str = "1", destination: str = "RIS", 
                 "procedure": {"00080050": {"vr": "SH", "Value": [f"ACC{order}"]}},
                 "step": {}, "performed": None, **facts,
             }  # fmt: skip
-            outbox.enqueue_status(tx, destination=destination, thread=f"procedure:{order}", facts=row)
+            outbox.enqueue(tx, destination=destination, thread=f"procedure:{order}", facts=row)
 
     store.write_now(work)
 
@@ -197,10 +198,12 @@ async def notify(store: Store, ris: Ris, generic: SystemProfile) -> AsyncIterato
         *others: Destination, on: Store | None = None, pace: Pace = SOON, within: float = 30.0,
         owner: str = "one", **changes: Any,
     ) -> Notifier:  # fmt: skip
-        told = {"message": "ORM^O01", "profile": generic, "application": "RIS", "facility": "HOSP"} | changes
-        to = Destination("RIS", "127.0.0.1", ris.port, answer_within=within, **told)
-        zone = ZoneInfo("Europe/Berlin")
-        made = Notifier(on or store, [to, *others], owner=owner, site="SITE", zone=zone, pace=pace)
+        told = {
+            "message": "ORM^O01", "profile": generic, "application": "RIS", "facility": "HOSP",
+            "site": "SITE", "zone": ZoneInfo("Europe/Berlin"), "port": ris.port, "host": "127.0.0.1",
+        } | changes  # fmt: skip
+        to = Destination("RIS", answer_within=within, **told)
+        made = Notifier(on or store, [to, *others], owner=owner, pace=pace)
         running.append(made)
         await made.start()
         return made
@@ -381,6 +384,135 @@ async def test_what_is_no_answer_is_asked_for_again_with_the_same_bytes(
     assert ris.connections == 3
 
 
+async def garbage(_: Message) -> bytes:
+    """Answer something else at great length."""
+    return b"HTTP/1.1 400 Bad Request " * 20
+
+
+async def test_nonsense_is_logged_and_asked_again_for_as_long_as_it_takes(
+    store: Store, ris: Ris, notify: Notify, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it said is on record for the person who looks, and not in the log: it may quote anybody."""
+    answers = iter([garbage] * 8)
+
+    async def answer(message: Message) -> bytes | None:
+        return await next(answers, accept)(message)
+
+    ris.answer = answer
+    put(store, "IP")
+    with caplog.at_level(logging.INFO, "mwl"):
+        await notify()
+        found = await until(store, lambda found: bool(found[0].last_error))
+        (row,) = await until(store, settled)
+
+    assert found[0].last_error.startswith("the answer is not an HL7 message: b'HTTP/1.1 400 Bad Request HTTP")
+    assert (row.state, row.attempts) == (DELIVERED, 9)
+    told = [each for each in caplog.records if each.getMessage() == "status answer not understood"]
+    assert [each.fields["answers"] for each in told] == list(range(1, 9))
+    assert "HTTP" not in str([each.fields for each in caplog.records])
+
+
+async def test_nonsense_may_park_a_row_in_the_end(store: Store, ris: Ris, notify: Notify) -> None:
+    """As the configuration says; the rows behind it get their own turns."""
+
+    async def answer(message: Message) -> bytes | None:
+        return await (garbage if said(message) == ("IP", "ACC1") else accept)(message)
+
+    ris.answer = answer
+    put(store, "IP", "CM", order="1")
+    put(store, "IP", order="2")
+    await notify(nonsense_limit=3)
+
+    found = await until(store, settled)
+
+    assert [(row.state, row.attempts) for row in found] == [(PARKED, 3), (DELIVERED, 1), (DELIVERED, 1)]
+    assert "HTTP/1.1 400" in found[0].last_error
+
+
+async def test_no_answer_is_no_nonsense(store: Store, ris: Ris, notify: Notify) -> None:
+    """A receiver that is down, or slow, never parks anything."""
+    answers = iter([nothing] * 4)
+
+    async def answer(message: Message) -> bytes | None:
+        return await next(answers, accept)(message)
+
+    ris.answer = answer
+    put(store, "IP")
+    await notify(within=0.1, nonsense_limit=1)
+
+    (row,) = await until(store, settled)
+
+    assert (row.state, row.attempts) == (DELIVERED, 5)
+
+
+async def test_a_second_answer_is_not_taken_for_that_of_the_next_message(
+    store: Store, ris: Ris, notify: Notify
+) -> None:
+    """Enhanced mode: CA at once, AA later, which may be as late as the next message."""
+    before: list[Message] = []
+
+    async def answer(message: Message) -> bytes:
+        late = [ack(each) for each in before]
+        before[:] = [message]
+        return b"\x1c\r\x0b".join([*late, ack(message, "CA")])
+
+    ris.answer = answer
+    put(store, "IP", "CM", order="1")
+    put(store, "IP", order="2")
+    await notify()
+
+    found = await until(store, settled)
+
+    assert [(row.state, row.attempts, row.last_error) for row in found] == [(DELIVERED, 1, "")] * 3
+    assert ris.connections == 1
+
+
+async def test_answers_that_are_repeated_do_not_hold_up_the_others(
+    store: Store, ris: Ris, notify: Notify
+) -> None:
+    """node-hl7-server answers every message of a connection again before it answers the next one."""
+    heard: list[Message] = []
+
+    async def answer(message: Message) -> bytes:
+        heard.append(message)
+        return b"\x1c\r\x0b".join(map(ack, heard))
+
+    ris.answer = answer
+    put(store, "IP", "CM", order="1")
+    put(store, "IP", order="2")
+    await notify()
+
+    found = await until(store, settled)
+
+    assert [(row.state, row.attempts) for row in found] == [(DELIVERED, 1)] * 3
+    assert ris.connections == 1
+
+
+async def test_a_refusal_that_comes_late_is_put_on_record(
+    store: Store, ris: Ris, notify: Notify, caplog: pytest.LogCaptureFixture
+) -> None:
+    """CA, then AE: the receiver has the message, so it is not sent again; a person must know."""
+
+    async def answer(message: Message) -> bytes:
+        return ack(message, "CA") + b"\x1c\r\x0b" + ack(message, "AE", text="no such SECRET")
+
+    ris.answer = answer
+    put(store, "IP")
+    with caplog.at_level(logging.INFO, "mwl"):
+        await notify()
+        (row,) = await until(store, settled)
+
+    assert (row.state, row.attempts, row.last_error) == (DELIVERED, 1, "accepted, then AE no such SECRET")
+    assert len(ris.raw) == 1
+    (told,) = [each for each in caplog.records if each.getMessage() == "status refused after it was accepted"]
+    assert (told.levelname, told.fields["answer"], told.fields["control_id"]) == (
+        "ERROR",
+        "AE",
+        row.control_id,
+    )
+    assert "SECRET" not in str(told.fields)
+
+
 async def test_a_row_waits_for_the_peer_across_an_outage(
     store: Store, ris: Ris, notify: Notify, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -482,10 +614,10 @@ async def test_a_defect_costs_its_row_an_attempt_and_the_others_nothing(
     monkeypatch.setattr(module, "_BACKOFF_CAP", 0.01)
     request, broken = Connection.request, iter([True])
 
-    async def once(self: Connection, payload: bytes) -> bytes:
+    async def once(self: Connection, payload: bytes, *more: Any) -> bytes:
         if next(broken, False):
             raise RuntimeError("SECRET")
-        return await request(self, payload)
+        return await request(self, payload, *more)
 
     monkeypatch.setattr(Connection, "request", once)
     for order in ("1", "2", "3"):
@@ -661,7 +793,7 @@ async def test_a_store_that_does_not_answer_is_waited_for(
     def sometimes(*arguments: Any, **more: Any) -> list[OutboxRow]:
         if next(failing, False):
             broken.set()
-            raise module.Unavailable("the database is gone")
+            raise Unavailable("the database is gone")
         return claim(*arguments, **more)
 
     monkeypatch.setattr(outbox, "claim", sometimes)

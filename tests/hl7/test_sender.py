@@ -11,7 +11,7 @@ import pytest
 
 from mwl.errors import Unavailable
 from mwl.hl7.mllp import Deframer, Frame, frame
-from mwl.hl7.sender import Connection, send
+from mwl.hl7.sender import Connection, Nonsense, send
 
 Script = Callable[["Receiver", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -307,3 +307,79 @@ async def test_a_cancelled_request_leaves_no_connection_behind(play: Play) -> No
         await request
 
     assert await asyncio.wait_for(receiver.ended.get(), 30) == 1
+
+
+@pytest.mark.parametrize("then", ["silence", "end"])
+async def test_an_answer_outside_of_any_block_is_nonsense(play: Play, then: str) -> None:
+    """Somebody is there and does not speak MLLP: that is no outage."""
+
+    async def telnet(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await receiver.message(reader)
+        writer.write(b"\r\nwho are you?\r\n")
+        if then == "end":
+            writer.close()
+
+    receiver = await play(telnet)
+
+    with pytest.raises(Nonsense):
+        await send("127.0.0.1", receiver.port, b"one", timeout=0.3)
+
+
+async def test_line_ends_are_no_answer(play: Play) -> None:
+    """Some receivers keep a connection alive with them."""
+
+    async def blank(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await receiver.message(reader)
+        writer.write(b"\r\n\r\n")
+
+    receiver = await play(blank)
+
+    with pytest.raises(Unavailable) as caught:
+        await send("127.0.0.1", receiver.port, b"one", timeout=0.3)
+    assert not isinstance(caught.value, Nonsense)
+
+
+async def test_what_is_not_the_answer_is_kept_for_whoever_asks(play: Play) -> None:
+    """Before the answer, behind it, and while nothing is under way; each once."""
+    go_on = asyncio.Event()
+
+    async def chatty(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await receiver.message(reader)
+        writer.write(frame(b"late") + frame(b"AA") + frame(b"more"))
+        await go_on.wait()
+        writer.write(frame(b"idle")[:3])
+        await writer.drain()
+        writer.write(frame(b"idle")[3:])
+
+    receiver = await play(chatty)
+    async with Connection("127.0.0.1", receiver.port) as connection:
+        answer = await connection.request(b"one", lambda payload: payload == b"AA")
+        beside = connection.unasked()
+        go_on.set()
+        found: list[bytes] = []
+        async with asyncio.timeout(30):
+            while not found:
+                await asyncio.sleep(0)
+                await connection.look()
+                found = connection.unasked()
+
+    assert (answer, beside, found) == (b"AA", [b"late", b"more"], [b"idle"])
+    assert connection.unasked() == []
+
+
+async def test_a_connection_the_receiver_has_closed_is_let_go(play: Play) -> None:
+    """Nothing is to be sent for hours: the socket is not held until then."""
+
+    async def once(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(b"to " + await receiver.message(reader)))
+        writer.write_eof()
+
+    receiver = await play(once)
+    async with Connection("127.0.0.1", receiver.port) as connection:
+        await connection.request(b"one")
+        async with asyncio.timeout(30):
+            while connection._streams is not None:
+                await asyncio.sleep(0)
+                await connection.look()
+
+        assert await asyncio.wait_for(receiver.ended.get(), 30) == 1

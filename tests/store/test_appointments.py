@@ -128,7 +128,7 @@ def states(store: Store) -> dict[str, str]:
 
 def happen(store: Store, step_key: int, *events: StepEvent) -> None:
     for event in events:
-        store.write_now(lambda tx, event=event: transitions.advance(tx, step_key, event, source="test"))
+        store.write_now(lambda tx, event=event: transitions.advance(tx, step_key, event, source="console test"))
 
 
 def warned(outcome: Outcome) -> list[tuple[int, str]]:
@@ -505,6 +505,19 @@ def test_an_order_without_step_id_takes_the_only_step(store):
     send(store, OrderMessage("RIS", patient(), (assumed,)))
 
     assert starts(store) == {"1": "20260706090000"}
+
+
+def test_the_steps_a_catalogue_makes_of_an_order_take_the_place_of_those_booked(store):
+    """Several steps have IDs of their own, assumed or not: none is on the worklist twice."""
+    send(store, booking(service_code="CTHEAD"))
+    message = order(step("RP1", day="20260706"), step("RP1-B", day="20260706"))
+    change = message.procedures[0]
+    assumed = ProcedureChange(change.action, change.procedure, change.steps, frozenset({STEP_ID}))
+
+    for _ in range(2):
+        send(store, OrderMessage("RIS", patient(), (assumed,)))
+
+    assert sorted(starts(store)) == ["RP1", "RP1-B"]
 
 
 def test_an_exam_made_on_the_booking_keeps_its_study(store):

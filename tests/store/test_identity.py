@@ -16,14 +16,19 @@ STORED = replace(
 )
 
 
-def sent(**numbers: str) -> OrderNumbers:
-    return replace(MINE, **numbers)
+HAVING = replace(STORED, step_ids=frozenset({"S1"}))  # of the steps the message names
+
+
+def sent(*step_ids: str, **numbers: str) -> OrderNumbers:
+    return replace(MINE, step_ids=frozenset(step_ids), **numbers)
 
 
 @pytest.mark.parametrize(
     "numbers",
     [
-        pytest.param(sent(accession="A1", requested_procedure_id="R1", placer="P9", filler="F9"), id="1"),
+        pytest.param(
+            sent("S1", accession="A1", requested_procedure_id="R1", placer="P9", filler="F9"), id="1"
+        ),
         pytest.param(sent(filler="F1", placer="P9", accession="A9"), id="2 corrected numbers"),
         pytest.param(sent(filler="F1", study_instance_uid="9.9"), id="2 another study"),
         pytest.param(sent(placer="P1"), id="3"),
@@ -38,7 +43,7 @@ def sent(**numbers: str) -> OrderNumbers:
 )
 def test_numbers_that_mean_the_stored_procedure(numbers):
     """Each rung finds it, also when weaker numbers changed."""
-    assert means(numbers, STORED)
+    assert means(numbers, HAVING)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,19 @@ def test_numbers_that_mean_the_stored_procedure(numbers):
         pytest.param(sent(placer="P1", filler="F2"), id="another filler of one placer"),
         pytest.param(sent(placer="P1", accession="A2"), id="another accession of one placer"),
         pytest.param(sent(placer="P2", accession="A1"), id="another placer of one accession"),
+        pytest.param(
+            sent(filler="F2", accession="A1", requested_procedure_id="R1"),
+            id="another filler of one procedure",
+        ),
+        pytest.param(
+            sent(placer="P2", accession="A1", requested_procedure_id="R1"),
+            id="another placer of one procedure",
+        ),
+        pytest.param(
+            sent("S2", filler="F2", accession="A1", requested_procedure_id="R1"),
+            id="another step of one procedure",
+        ),
+        pytest.param(sent("S1", filler="F2", placer="P1"), id="a step ID without the procedure"),
         pytest.param(sent(accession="A2", study_instance_uid="1.1"), id="study alone, with numbers"),
         pytest.param(
             sent(requested_procedure_id="R1", study_instance_uid="9.9"), id="procedure, other study"
@@ -60,7 +78,7 @@ def test_numbers_that_mean_the_stored_procedure(numbers):
 )
 def test_numbers_that_mean_another_procedure(numbers):
     """What contradicts, or is too little, is another order."""
-    assert not means(numbers, STORED)
+    assert not means(numbers, HAVING if "S1" in numbers.step_ids else STORED)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +104,30 @@ def test_a_number_counts_within_its_issuer(one, other, same):
 def test_the_same_numbers_of_another_patient_are_reported_and_not_found():
     """No key comes back: the caller cannot merge by accident."""
     assert pick(STORED, [(7, replace(STORED, patient_key=2))]) == Found((), True, True)
+
+
+def test_another_order_of_another_patients_procedure_is_reported():
+    """The accession number and the procedure are somebody else's, whatever the order's own numbers are."""
+    other = replace(STORED, patient_key=2)
+
+    assert pick(sent(filler="F2", accession="A1", requested_procedure_id="R1"), [(7, other)]).other_patient
+
+
+def test_another_order_of_one_procedure_has_its_study():
+    """Nothing is found, and the study is told; another accession number is another study."""
+    numbers = sent(filler="F2", accession="A1", requested_procedure_id="R1")
+
+    assert pick(numbers, [(7, STORED)]) == Found(shared_study="1.1")
+    assert pick(replace(numbers, accession="A2"), [(7, STORED)]) == Found()
+
+
+def test_of_several_orders_the_one_with_the_named_step_is_meant():
+    """With the procedure's numbers the step counts more than the order's number, otherwise less."""
+    known = [(1, HAVING), (2, replace(STORED, filler="F2"))]
+
+    assert pick(sent("S1", placer="P1"), known).keys == (1,)
+    assert pick(sent("S1", filler="F2"), known).keys == (2,)
+    assert pick(sent("S1", filler="F2", accession="A1", requested_procedure_id="R1"), known).keys == (1,)
 
 
 def test_of_several_procedures_the_one_that_agrees_most_is_meant():

@@ -106,7 +106,7 @@ def history(store: Store) -> list[tuple[str, str, str]]:
 
 def move(store: Store, key: int, *events: StepEvent) -> None:
     for event in events:
-        store.write_now(lambda tx, event=event: transitions.advance(tx, key, event, source="test"))
+        store.write_now(lambda tx, event=event: transitions.advance(tx, key, event, source="console test"))
 
 
 def begin(store: Store, uid: str = "9.1", **numbers: str) -> None:

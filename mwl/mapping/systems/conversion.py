@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NoReturn, Protocol
 
-from mwl.mapping.systems.fitting import MAXIMUM, Unfit, fit, identifier, uid
+from mwl.mapping.systems.fitting import LONGEST_NUMBER, MAXIMUM, Unfit, fit, identifier, uid
 from mwl.mapping.systems.functions import Structure, TextFunction
 from mwl.mapping.systems.hl7paths import DELETE, Found, Hl7Path
 from mwl.mapping.systems.lookup import Table
@@ -175,13 +175,20 @@ class Worded:
         if self.vr in NUMBERS:
             return number(self.vr, text)
         if self.strict:
-            return identifier(text, min(self.limit or len(text), MAXIMUM.get(self.vr, len(text))))
+            return identifier(text, self._longest(text))
         fitted = fit(self.vr, text, self.limit)
         if fitted.cut and not self.cut:
             raise Unfit(f"is longer than {self.limit or MAXIMUM[self.vr]} characters")
         if fitted.note:
             reading.warn(found, f"{self.target} {fitted.note}")
         return fitted.value
+
+    def _longest(self, text: str) -> int:
+        """Return how many characters an identifier may have; only a profile's *max* goes beyond SH (F48)."""
+        held = MAXIMUM.get(self.vr, len(text))
+        if self.limit is None:
+            return held
+        return min(self.limit, LONGEST_NUMBER if self.vr == "SH" else held)
 
     def _refuse(self, found: Found, error: Unfit) -> NoReturn:
         raise Mistake(found, f"{self.target} {error}", error.code) from None

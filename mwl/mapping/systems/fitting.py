@@ -16,6 +16,9 @@ MAXIMUM: Final = {
     "PN": 64, "SH": 16, "ST": 1024, "TM": 14, "UI": 64,
 }  # fmt: skip
 
+LONGEST_NUMBER: Final = 64
+"""Characters of a number of an order (SH), where a profile takes longer ones than DICOM carries (F48)."""
+
 MULTILINE: Final = frozenset({"LT", "ST", "UT"})
 """Texts of lines: here a backslash is a character like any other, and CR LF is allowed."""
 

@@ -125,9 +125,12 @@ class Hl7Path:
         """Return what stands at this path, in order, without what is absent; *anchor* is not used."""
         del anchor
         found: list[Found] = []
-        for occurrence in self._occurrences(source):
+        which = self.occurrence
+        for occurrence in (which,) if isinstance(which, int) else self._occurrences(source, which):
             repetitions = source.field(self.segment, occurrence, self.field)
-            for number in self._repetitions(repetitions) if repetitions else ():
+            if not repetitions:  # of most paths: no message has all the fields a profile reads
+                continue
+            for number in self._repetitions(repetitions):
                 each = repetitions[number - 1]
                 parts, separator = _extract(each, self.first, self.sub, self.last)
                 if any(map(any, parts)):
@@ -151,10 +154,7 @@ class Hl7Path:
         """Return the path with the profile's choice for its field."""
         return replace(self, picks=picks.get((self.segment, self.field), (1,)))
 
-    def _occurrences(self, source: Source) -> Iterable[int]:
-        which = self.occurrence
-        if isinstance(which, int):
-            return (which,)
+    def _occurrences(self, source: Source, which: str | Condition) -> Iterable[int]:
         every = range(1, source.count(self.segment) + 1)
         if isinstance(which, Condition):
             return [number for number in every if which.within(source, self.segment, number)][:1]

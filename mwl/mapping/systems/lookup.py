@@ -8,45 +8,20 @@ key stands for any text; rows without one are asked first, the others in the ord
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from mwl.errors import BadDocument, Problem
+from mwl.mapping.tables import Lookup, fold, read_lines
+
+__all__ = ["Row", "Table", "TableFiles", "read_csv", "read_lines"]
 
 Row: TypeAlias = tuple[str, str]
+Table: TypeAlias = Lookup[str]
+"""What stands for which text."""
 
 _CATALOGUES = (".csv", ".yaml")
-_MAX_BYTES = 16 << 20  # a procedure catalogue of 100,000 rows has 5 MiB
-
-
-class Table:
-    """What stands for which text."""
-
-    def __init__(self, rows: Iterable[Row]) -> None:
-        """*rows* are (key, value); of equal keys the first counts."""
-        self._exact: dict[str, str] = {}
-        self._patterns: list[tuple[re.Pattern[str], str]] = []
-        for key, value in rows:
-            folded = _fold(key)
-            if "*" in folded:
-                pattern = ".*".join(map(re.escape, folded.split("*")))
-                self._patterns.append((re.compile(pattern, re.DOTALL), value))
-            else:
-                self._exact.setdefault(folded, value)
-
-    def get(self, text: str) -> str | None:
-        """Return what stands for *text*, None where no row fits."""
-        folded = _fold(text)
-        found = self._exact.get(folded)
-        if found is None and self._patterns:
-            found = next((value for pattern, value in self._patterns if pattern.fullmatch(folded)), None)
-        return found
-
-
-def _fold(text: str) -> str:
-    return text.strip().casefold()
 
 
 class TableFiles:
@@ -86,21 +61,6 @@ def read_csv(path: Path) -> tuple[Row, ...]:
     return rows
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a file of UTF-8; raise `BadDocument` where it cannot be read."""
-    name = str(path)
-    try:
-        raw = path.read_bytes()
-        if len(raw) > _MAX_BYTES:
-            raise BadDocument([Problem(name, 1, 1, "is larger than 16 MiB")])
-        return raw.decode("utf-8-sig").splitlines()
-    except OSError as error:
-        raise BadDocument([Problem(name, 1, 1, f"cannot be read: {error.strerror}")]) from None
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise BadDocument([Problem(name, line, 1, "is not UTF-8")]) from None
-
-
 def _rows(name: str, lines: Sequence[str], problems: list[Problem]) -> Iterator[Row]:
     reader = csv.reader(lines, strict=True)
     seen: dict[str, int] = {}
@@ -116,7 +76,7 @@ def _rows(name: str, lines: Sequence[str], problems: list[Problem]) -> Iterator[
             if len(cells) < 2:
                 problems.append(Problem(name, line, 1, "this row has one column: the value is missing"))
                 continue
-            key = _fold(cells[0])
+            key = fold(cells[0])
             if key in seen:
                 problems.append(Problem(name, line, 1, f"{cells[0]!r} stands already in line {seen[key]}"))
             seen.setdefault(key, line)

@@ -25,7 +25,7 @@ REFUSE: Final = "refuse"
 """In a profile, where an action could stand: the broker does not do this and says so (AR)."""
 
 ANY = "*"
-_KEY = re.compile(r"(?P<code>[A-Za-z0-9]{1,8}|\*)(?:_(?P<status>[A-Za-z0-9]{1,8}|\*))?")
+_KEY = re.compile(r"(?P<code>[A-Za-z0-9]{1,8}|\*)(?:_(?P<status>[A-Za-z0-9]{1,16}|\*))?")
 
 
 class Pair(NamedTuple):
@@ -62,11 +62,18 @@ class OrderControl:
             reading.error(location, "an order control code is required", REQUIRED_MISSING)
             return None
         action = self.decide(code, status)
+        if status and self.status and not self.knows(status):
+            said = "order status is in no row of the order control table, and counts as none"
+            reading.warn(self.status.find(group)[0], said)
         if action is None:
             reading.error(location, "order control code is not known", UNKNOWN_CODE)
         elif action == REFUSE:
             raise NotUnderstood([Finding(location, UNSUPPORTED, "order control code is not supported")])
         return OrderAction(action) if action else None
+
+    def knows(self, status: str) -> bool:
+        """Tell whether some row is about *status* (F37: systems have words of their own)."""
+        return any(row.status == status for row in self.rows)
 
     def decide(self, code: str, status: str) -> str | None:
         """Return the action of the row that says most, or None."""

@@ -116,16 +116,19 @@ class Leaf:
 
     def read(self, source: Source, reading: Reading, anchor: Found | None = None) -> Outcome | None:
         """See `Node`."""
-        reading.refused.discard(self.tag)
+        if reading.refused:
+            reading.refused.discard(self.tag)
         try:
             outcome = self._sent(source, reading, anchor) or self._otherwise(source, reading, anchor)
         except Mistake as mistake:
             self._report(mistake, reading)
             reading.refused.add(self.tag)
             return None
-        if outcome and outcome.has_value:
+        if outcome and "Value" in outcome.element:
             return outcome
-        if any(isinstance(each, str) and each in reading.refused for each in self.stand_ins):
+        if reading.refused and any(
+            isinstance(each, str) and each in reading.refused for each in self.stand_ins
+        ):
             reading.refused.add(self.tag)  # one mistake, told once: what would stand in was sent
         elif self.required and self._needed(reading):
             missing = f"{self.line.target} is required"

@@ -56,6 +56,7 @@ def compile_schedule(
         withdrawn=fields.when(form.withdrawn, (*_PLACE, "withdrawn")),
         moves=frozenset(_moves(form.moves, step, compiler)),
         offset=order.offset,
+        other_spelling=order.policies.other_spelling,
     )
 
 

@@ -12,7 +12,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from mwl.errors import Finding, Location, Unacceptable
 from mwl.mapping.facts import SiteFacts
@@ -46,6 +46,7 @@ class ScheduleReader:
     withdrawn: tuple[When, ...] = ()  # which services have been taken out of the appointment
     moves: frozenset[str] = frozenset()  # tags
     offset: Hl7Path | None = None
+    other_spelling: Literal["take", "refuse"] = "take"
 
     def read(
         self,
@@ -64,8 +65,9 @@ class ScheduleReader:
             reading.error(self._place(source), f"more than {MOST} services", SEQUENCE_ERROR)
         reading.check()
         message = ScheduleMessage(
-            system, action, {}, (), {}, (), moves=self.moves, at=self._place(source), sent_at=sent_at
-        )
+            system, action, {}, (), {}, (), moves=self.moves, at=self._place(source), sent_at=sent_at,
+            other_spelling=self.other_spelling,
+        )  # fmt: skip
         if action is OrderAction.NOTHING or not all(each.holds(source, None) for each in self.when):
             return dataclasses.replace(message, action=OrderAction.NOTHING)
         reading.new, reading.fills = False, action in _MAKING

@@ -3,25 +3,38 @@
 A template is a kind of message: segments in their order, each field a text with HL7's own delimiters and
 ``{references}``.  The text is split at its delimiters once, before anything is filled in, so no value can
 ever become a component of its own; values leave here unescaped and whoever composes the message escapes
-them.  A field all of whose references are empty is left out, and so is a segment without fields.
+them.  A field all of whose references are empty is left out, and so is a segment without fields, or one
+all of whose references are.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 from mwl.mapping.systems.lookup import Table
-from mwl.mapping.systems.names import write_xpn
 from mwl.mapping.systems.source import Repetition
-from mwl.mapping.systems.status_facts import BadReference, Reference, StatusFacts, parse_reference
+from mwl.mapping.systems.status_facts import (
+    STEPS,
+    BadReference,
+    Reference,
+    Scope,
+    StatusFacts,
+    parse_reference,
+)
+from mwl.mapping.systems.status_functions import StatusFunction
+from mwl.model import Document, items
 
 __all__ = ["OutgoingMessage", "StatusFacts", "StatusTemplate", "Value", "parse_field"]
 
 Value: TypeAlias = str | tuple[Repetition, ...]
 """A field: a text, or repetitions of components of sub-components; all text is unescaped."""
+
+MOST_REPEATED: Final = 500
+"""Items a segment is repeated for at most: a device decides how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,7 @@ Leaf: TypeAlias = tuple[str | Choice, ...]
 class FieldTemplate(Protocol):
     """Fills one field."""
 
-    def fill(self, facts: StatusFacts) -> Value:
+    def fill(self, scope: Scope) -> Value:
         """Return the field's value, "" or () where there is none."""
         ...
 
@@ -60,18 +73,14 @@ class Written:
     repetitions: tuple[tuple[tuple[Leaf, ...], ...], ...]
     table: Table | None = None
 
-    def fill(self, facts: StatusFacts) -> Value:
+    def fill(self, scope: Scope) -> Value:
         """See `FieldTemplate`."""
-        texts_found: list[str] = []
+        found: list[str] = []
         filled = tuple(
-            _shorn(
-                tuple(
-                    _shorn(tuple(_filled(leaf, facts, texts_found) for leaf in part)) for part in repetition
-                )
-            )
+            _shorn(tuple(_shorn(tuple(_filled(leaf, scope, found) for leaf in part)) for part in repetition))
             for repetition in self.repetitions
         )
-        if texts_found and not any(texts_found):
+        if found and not any(found):
             return ()
         kept = tuple(repetition for repetition in filled if repetition)
         if self.table is None:
@@ -79,14 +88,16 @@ class Written:
         return (self.table.get(kept[0][0][0]) or "") if kept else ""
 
 
-def _filled(leaf: Leaf, facts: StatusFacts, found: list[str]) -> str:
+def _filled(leaf: Leaf, scope: Scope, found: list[str]) -> str:
     parts = []
     for piece in leaf:
         if isinstance(piece, str):
             parts.append(piece)
-        else:
-            parts.append(next(filter(None, (each.text(facts) for each in piece)), ""))
-            found.append(parts[-1])
+            continue
+        parts.append(next(filter(None, (each.text(scope) for each in piece)), ""))
+        found.append(parts[-1])
+        if not all(each.counts for each in piece):
+            scope.heard.append(parts[-1])
     return "".join(parts)
 
 
@@ -101,39 +112,72 @@ def _shorn(parts: tuple[Any, ...]) -> tuple[Any, ...]:
 class Computed:
     """A field that a function makes of attributes."""
 
-    function: Callable[[Sequence[Reference], StatusFacts], Value]
+    function: StatusFunction
     references: tuple[Reference, ...]
 
-    def fill(self, facts: StatusFacts) -> Value:
+    def fill(self, scope: Scope) -> Value:
         """See `FieldTemplate`."""
-        return self.function(self.references, facts)
+        value = self.function(self.references, scope)
+        scope.heard.append("some" if value else "")
+        return value
 
 
-def _xpn(references: Sequence[Reference], facts: StatusFacts) -> Value:
-    found = (name for each in references if (name := write_xpn(each.values(facts))))
-    return next(found, ())
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field, what stands there where nothing else does, and the events it is told at (none: all)."""
+
+    number: int
+    template: FieldTemplate
+    default: str = ""
+    events: frozenset[str] = frozenset()
+
+    def fill(self, scope: Scope) -> Value:
+        """Return the field's value, "" or () where there is none."""
+        if self.events and scope.facts.event not in self.events:
+            return ""
+        return self.template.fill(scope) or self.default
 
 
-def _ts(references: Sequence[Reference], facts: StatusFacts) -> Value:
-    """A date, and a time behind it: to the second, for 2.3.1 knows no finer and receivers seldom do."""
-    date, *time = (each.text(facts) for each in references)
-    digits = time[0].replace(":", "").partition(".")[0] if time else ""
-    return f"{date}{digits}" if date else ""
+@dataclass(frozen=True, slots=True)
+class SegmentTemplate:
+    """A segment, what it is repeated for, and the events it is told at (none: all)."""
 
+    name: str
+    fields: tuple[Field, ...]
+    each: Reference | None = None
+    events: frozenset[str] = frozenset()
 
-FUNCTIONS: Final[Mapping[str, Callable[[Sequence[Reference], StatusFacts], Value]]] = {
-    "xpn": _xpn,
-    "ts": _ts,
-}
+    def fill(self, facts: StatusFacts, written: Counter[str]) -> Iterator[Mapping[int, Value]]:
+        """Yield the fields of each segment there is; *written* counts the segments by their names."""
+        if self.events and facts.event not in self.events:
+            return
+        for place, item in enumerate(self._items(facts), 1):
+            scope = Scope(facts, item, place, written[self.name] + 1)
+            filled = {each.number: value for each in self.fields if (value := each.fill(scope))}
+            if filled and not scope.silent:
+                written[self.name] += 1
+                yield filled
+
+    def _items(self, facts: StatusFacts) -> Sequence[Document | None]:
+        if self.each is None:
+            return (None,)
+        if self.each.name == STEPS:
+            return facts.steps[:MOST_REPEATED]
+        inner, sequence = self.each.scopes(Scope(facts)), self.each.path[-1]
+        return [item for each in inner for item in items(each, sequence)][:MOST_REPEATED]
+
 
 _PIECE = re.compile(r"\{([^{}]*)\}|[^{}]+|.")
 
 
-def parse_field(written: str, table: Table | None = None) -> Written:
-    """Parse a field's text; raise `BadReference`."""
+def parse_field(written: str, table: Table | None = None, *, in_item: bool = False) -> Written:
+    """Parse a field's text; raise `BadReference`.  *in_item*: its segment is repeated."""
     return Written(
         tuple(
-            tuple(tuple(_parse_leaf(leaf) for leaf in _split(part, "&")) for part in _split(repetition, "^"))
+            tuple(
+                tuple(_parse_leaf(leaf, in_item=in_item) for leaf in _split(part, "&"))
+                for part in _split(repetition, "^")
+            )
             for repetition in _split(written, "~")
         ),
         table,
@@ -145,7 +189,7 @@ def _split(written: str, delimiter: str) -> list[str]:
     return re.split(rf"{re.escape(delimiter)}(?![^{{}}]*\}})", written)
 
 
-def _parse_leaf(written: str) -> Leaf:
+def _parse_leaf(written: str, *, in_item: bool) -> Leaf:
     pieces: list[str | Choice] = []
     for match in _PIECE.finditer(written):
         if match[0] in "{}":
@@ -153,7 +197,7 @@ def _parse_leaf(written: str) -> Leaf:
         if match[1] is None:
             pieces.append(match[0])
         else:
-            pieces.append(tuple(parse_reference(each) for each in match[1].split("|")))
+            pieces.append(tuple(parse_reference(each, in_item=in_item) for each in match[1].split("|")))
     return tuple(pieces)
 
 
@@ -163,13 +207,10 @@ class StatusTemplate:
 
     kind: str
     version: str
-    segments: tuple[tuple[str, tuple[tuple[int, FieldTemplate], ...]], ...]
+    segments: tuple[SegmentTemplate, ...]
 
     def fill(self, facts: StatusFacts) -> OutgoingMessage:
         """Return the message that tells *facts*."""
-        segments = []
-        for name, fields in self.segments:
-            filled = {number: value for number, each in fields if (value := each.fill(facts))}
-            if filled:
-                segments.append((name, filled))
+        written: Counter[str] = Counter()
+        segments = [(each.name, found) for each in self.segments for found in each.fill(facts, written)]
         return OutgoingMessage(self.kind, self.version, tuple(segments))

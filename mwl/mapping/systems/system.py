@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final, TypeGuard
 
 from mwl import yamldoc
-from mwl.errors import BadDocument, Problem
+from mwl.errors import BadDocument
 from mwl.mapping.facts import SiteFacts
-from mwl.mapping.loader import Effective, Written, digest, fill, load_folder, resolve
+from mwl.mapping.loader import Blame, Effective, Folder, digest, fill, read_folder, resolve, unrooted
 from mwl.mapping.systems.hl7paths import Hl7Path
 from mwl.mapping.systems.lookup import TableFiles
 from mwl.mapping.systems.order_reader import OrderReader
@@ -36,7 +36,7 @@ from mwl.mapping.systems.system_form import (
 from mwl.mapping.trace import Trace
 from mwl.model import Incoming, OrderMessage
 
-__all__ = ["SystemProfile", "SystemProfiles", "load_systems", "schema_text"]
+__all__ = ["SystemProfile", "SystemProfiles", "examine_systems", "load_systems", "schema_text"]
 
 FOLDER: Final = "systems"
 _HEADER: Final = frozenset({"profile", "extends", "notes"})  # `status` is what a system is told: inherited
@@ -131,21 +131,26 @@ def _absolute(path: object) -> TypeGuard[Hl7Path]:
 
 
 class SystemProfiles:
-    """The system profiles of some folders; a wrong set does not come into being."""
+    """The system profiles of some folders, and what is wrong with them."""
 
-    def __init__(self, written: Mapping[str, Written], files: TableFiles) -> None:
-        """Raises `BadDocument` with the mistakes of all profiles."""
-        self._written = written
+    def __init__(self, folder: Folder, files: TableFiles) -> None:
+        """Look at every profile; mistakes are in `problems`, names that cannot be bound in `wrong`."""
+        self._written = folder.written
         self._files = files
         self._compiled: dict[str, Compiled] = {}
-        problems: dict[Problem, None] = {}  # a mistake is inherited, and told once
-        for name in written:
+        self.wrong = set(folder.unread)
+        problems = dict.fromkeys(folder.problems)  # a mistake is inherited, and told once
+        for name, each in folder.written.items():
             try:
-                self._check(name)
+                if folder.rooted(name):
+                    self._check(name)
+                else:
+                    self.wrong.add(name)
+                    yamldoc.validate(unrooted(each), SystemForm)
             except BadDocument as error:
+                self.wrong.add(name)
                 problems |= dict.fromkeys(error.problems)
-        if problems:
-            raise BadDocument(list(problems))
+        self.problems = tuple(problems)
 
     @property
     def names(self) -> list[str]:
@@ -155,16 +160,21 @@ class SystemProfiles:
     @property
     def digest(self) -> str:
         """A fingerprint of all profiles."""
-        data = {name: each.digest for name, each in self._compiled.items()}
-        return digest([data, {name: written.data for name, written in self._written.items()}])
+        return digest({name: self.digest_of(name) for name in self._written})
 
-    def bind(self, name: str) -> SystemProfile:
+    def digest_of(self, name: str) -> str:
+        """Return a fingerprint of all that a profile says, tables included; `KeyError` for an unknown one."""
+        found = self._compiled.get(name)
+        return found.digest if found else self._effective(name).digest
+
+    def bind(self, name: str, blame: Blame | None = None) -> SystemProfile:
         """Return a profile ready to work.
 
-        Raises `KeyError` where there is none of this name, `BadDocument` where it waits for a variable.
+        *blame* names the line that asks for it, for variables it lacks.  Raises `KeyError` where there is
+        none of this name, `BadDocument` where it waits for a variable.
         """
         if name not in self._compiled:
-            self._compiled[name] = compile_system(fill(self._effective(name), {}), self._files)
+            self._compiled[name] = compile_system(fill(self._effective(name), {}, blame), self._files)
         found = self._compiled[name]
         charset = found.form.accept.charset
         return SystemProfile(
@@ -190,9 +200,18 @@ class SystemProfiles:
             self._compiled[name] = compile_system(profile, self._files)
 
 
-def load_systems(folders: Sequence[Path]) -> SystemProfiles:
+def load_systems(folders: Sequence[Path], drafts: Sequence[Path] = ()) -> SystemProfiles:
     """Load ``systems/*.yaml`` and the tables of *folders*, the nearest first.
 
-    Raises `BadDocument` with every mistake in any of them.
+    *drafts* are files beside the folders; a profile in one stands in for its namesake there.  Raises
+    `BadDocument` with every mistake in any of them.
     """
-    return SystemProfiles(load_folder(folders, FOLDER), TableFiles(folders))
+    found = examine_systems(folders, drafts)
+    if found.problems:
+        raise BadDocument(found.problems)
+    return found
+
+
+def examine_systems(folders: Sequence[Path], drafts: Sequence[Path] = ()) -> SystemProfiles:
+    """Do as `load_systems`, and return a set that is sound but for what is `wrong`."""
+    return SystemProfiles(read_folder(folders, FOLDER, drafts=drafts), TableFiles(folders))

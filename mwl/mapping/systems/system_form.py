@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from mwl.model import StatusEvent
+
 SCHEMA_FILE = "system.schema.json"
 """Name of the JSON Schema in the mappings folder; the first line of a profile points to it."""
 
@@ -114,7 +116,8 @@ class RuleForm(Form):
     required: bool = False
     """Refuse a message without a value (procedure and step: of a new order); in items: make no item."""
     max: Annotated[int, Field(ge=1)] | None = None
-    """Characters at most, where that is less than the VR allows."""
+    """Characters at most, where that is less than the VR allows; of an identifier of VR SH up to 64: devices
+    get a longer one than 16 by a codec alone."""
     cut: bool = True
     """Whether a text too long is cut, which is reported; otherwise it is left out."""
     join: str | None = None
@@ -207,6 +210,7 @@ class ControlForm(Form):
             "hold",
             "release",
             "arrive",
+            "ready",
             "complete",
             "nothing",
             "refuse",
@@ -265,6 +269,9 @@ class PoliciesForm(Form):
     """A cancellation of such a step: it runs on (reported), is discontinued, or AE 206."""
     other_study: Literal["take", "keep", "refuse"] = "take"
     """Another Study Instance UID for a known order: counts until an exam has begun, never, or AE 205."""
+    other_spelling: Literal["take", "refuse"] = "take"
+    """A new order whose patient ID or accession number differs from a known one in capitals alone: is
+    another's, or AE 205; needed where a device shows them in capitals."""
 
 
 class OrderForm(Form):
@@ -345,6 +352,11 @@ def _short_value(value: Any) -> Any:
     return value if isinstance(value, dict) else {"text": value}
 
 
+_Events = Annotated[
+    tuple[StatusEvent, ...], BeforeValidator(_listed, json_schema_input_type=StatusEvent | list[StatusEvent])
+]
+
+
 class FieldForm(Form):
     """What a field says. Shorthand: its text alone."""
 
@@ -356,12 +368,36 @@ class FieldForm(Form):
     """Function that makes the field of them."""
     table: TableForms = ()
     """Table the text is looked up in; a text no row fits leaves the field out."""
+    default: Text | None = None
+    """Text that stands where nothing else gave a value."""
+    on: _Events = ()
+    """Events the field is told at; without any: all."""
 
 
-FieldForms: TypeAlias = dict[
-    str,
-    Annotated[FieldForm, BeforeValidator(_short_value, json_schema_input_type=str | FieldForm)],
-]
+class SegmentForm(Form):
+    """A segment: field number to what it says, and what the segment is repeated for."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+
+    __pydantic_extra__: dict[
+        str,
+        Annotated[
+            FieldForm,
+            BeforeValidator(_short_value, json_schema_input_type=str | int | float | FieldForm),
+        ],
+    ]
+
+    each: str | None = None
+    """What there is one segment for each of: ``steps``, or a sequence such as
+    ``performed.PerformedSeriesSequence``; ``{.ProtocolName}`` is an attribute of the item, ``{item}`` its
+    number."""
+    on: _Events = ()
+    """Events the segment is told at; without any: all."""
+
+    @property
+    def fields(self) -> dict[str, FieldForm]:
+        """Field number to what it says."""
+        return self.__pydantic_extra__
 
 
 class StatusForm(Form):
@@ -369,8 +405,8 @@ class StatusForm(Form):
 
     version: Text
     """HL7 version."""
-    segments: dict[str, FieldForms]
-    """Segments in their order; field number to what it says."""
+    segments: dict[str, SegmentForm]
+    """Segments in their order; of several of one name each has a word behind it: ``OBX study``."""
 
 
 class SystemForm(Form):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _STAMP: Final = re.compile(
@@ -32,6 +33,7 @@ class Stamp:
     time: str  # HHMMSS or HHMMSS.F
 
 
+@lru_cache(maxsize=256)  # date and time of one stamp are read by two lines
 def read_stamp(text: str, zone: dt.tzinfo, default: dt.tzinfo | None = None) -> Stamp:
     """Return *text* on the wall clock of *zone*; *default* is the offset of stamps that state none.
 

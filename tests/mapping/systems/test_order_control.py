@@ -35,6 +35,15 @@ def test_without_a_row_for_anything_a_code_can_be_unknown() -> None:
     assert _control("NW", "*_CM").decide("ZZ", "") is None
 
 
+def test_f37_a_status_may_be_a_word_of_the_system_s_own() -> None:
+    """Some say VERIFIED and CANCELLED; of a word in no row it is known that it is in none."""
+    control = _control("XO", "*_VERIFIED", "*_CANCELLED")
+
+    assert control.decide("XO", "CANCELLED") == "*_CANCELLED"
+    assert control.decide("XO", "DICTATED") == "XO"
+    assert [control.knows(status) for status in ("VERIFIED", "DICTATED")] == [True, False]
+
+
 @pytest.mark.parametrize("text", ["", "_CM", "NW_", "N W", "NW_CM_X", "**"])
 def test_what_is_no_key_is_refused(text: str) -> None:
     """A row that could never count is an error when the profile is bound."""

@@ -558,13 +558,85 @@ def test_orders_of_one_requested_procedure_are_its_steps(read: Read, make_order:
     assert [value(step, "ScheduledProcedureStepID") for step in change.steps] == ["SPS1", "SPS2"]
 
 
+def two_groups(make_order: Order, **fields: str) -> str:
+    """An order, and another one in the same message that shares accession number, procedure and study.
+
+    *fields* are the second one's; what is empty the first one lacks as well.
+    """
+    lacking = {name: "" for name, text in fields.items() if not text}
+    own = {"ORC_2": "P2^PLC", "ORC_3": "F2^FIL", "OBR_2": "P2^PLC", "OBR_3": "F2^FIL",
+           "OBR_4": "RP1^Chest CT^L^SP2^CT chest contrast^L"}  # fmt: skip
+    second = make_order(**(own | fields), ZDS="")
+    first = make_order(**lacking)
+    return first.replace("ZDS|", second[second.index("ORC|") :] + "\rZDS|")
+
+
+def orders(message: OrderMessage) -> list[tuple[str, list[str]]]:
+    """The filler number of each change, and the protocols of each of its steps."""
+    return [
+        (
+            value(each.procedure, "FillerOrderNumberImagingServiceRequest"),
+            ["+".join(item["CodeValue"] for item in items(step, "ScheduledProtocolCodeSequence"))
+             for step in each.steps],
+        )
+        for each in message.procedures
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("control", ["NW", "XO", "CA"])
 @pytest.mark.parametrize(
-    ("study", "fillers"), [("", ["FO1", "FO2"]), ("ZDS|1.2.3.4", ["FO1"])], ids=["no ZDS", "one ZDS"]
+    "missing",
+    [{}, {"OBR_18": ""}, {"OBR_19": ""}, {"ORC_3": "", "OBR_3": ""}],
+    ids=["all numbers", "no OBR-18", "no OBR-19", "no filler"],
 )
-def test_an_accession_number_for_several_orders_does_not_make_them_one(
-    study: str, fillers: list[str], read: Read
+def test_orders_with_numbers_of_their_own_stay_apart(
+    control: str, missing: dict[str, str], read: Read, make_order: Order
 ) -> None:
-    """Without OBR-19 two orders stay two, each cancelled by its own number; one study is one procedure."""
+    """C-05: one procedure and one study, and no step ID that was sent; each is later cancelled by itself."""
+    text = two_groups(make_order, **missing, OBR_20="").replace("ORC|NW", f"ORC|{control}")
+
+    found = [protocols for _, protocols in orders(read(text))]
+
+    assert found == [["SP1"], ["SP2"]]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "found"),
+    [
+        ({"ORC_3": "F1^FIL"}, [("F1", ["SP1+SP2"])]),  # the filler's counts more than the placer's
+        ({"ORC_2": "P1^PLC"}, [("F1", ["SP1"]), ("F2", ["SP2"])]),
+        ({"ORC_2": "P1^PLC", "ORC_3": "", "OBR_3": ""}, [(None, ["SP1+SP2"])]),
+        ({"ORC_2": "P1^PLC", "ORC_3": "F2^OTHER"}, [("F1", ["SP1+SP2"])]),
+        ({"ORC_2": "", "OBR_2": "", "ORC_3": "", "OBR_3": ""}, [(None, ["SP1+SP2"])]),
+    ],
+    ids=["one filler", "one placer", "one placer, no filler", "another issuer's filler", "no numbers"],
+)
+def test_orders_that_no_number_tells_apart_are_one_step(
+    numbers: dict[str, str], found: list[Any], read: Read, make_order: Order
+) -> None:
+    """Filler first, then placer, each within its issuer: what is the same order has the codes of both."""
+    assert orders(read(two_groups(make_order, **numbers, OBR_20=""))) == found
+
+
+def test_orders_with_numbers_of_their_own_have_the_steps_they_name(read: Read, make_order: Order) -> None:
+    """Another step ID is another order's step; the same one is the same step (C-06)."""
+    two = read(two_groups(make_order, OBR_20="SPS2"))
+    one = read(two_groups(make_order, OBR_20="SPS1"))
+
+    assert orders(two) == [("F1", ["SP1"]), ("F2", ["SP2"])]
+    assert orders(one) == [("F1", ["SP1+SP2"])]
+
+
+def test_orders_of_one_procedure_must_agree_in_their_study(refusal: Refusal, make_order: Order) -> None:
+    """Also where each is a change of its own."""
+    own = two_groups(make_order, OBR_20="").replace("ORC|NW|P2", "ZDS|1.2.3.5\rORC|NW|P2")
+
+    assert refusal(own) == [(205, "ORC[2]")]
+
+
+@pytest.mark.parametrize("study", ["", "ZDS|1.2.3.4"], ids=["no ZDS", "one ZDS"])
+def test_an_accession_number_for_several_orders_does_not_make_them_one(study: str, read: Read) -> None:
+    """Without OBR-19 two orders stay two, each cancelled by its own number, in one study or not."""
 
     def group(n: int) -> str:
         return f"ORC|NW|PO{n}|FO{n}\rOBR|{n}|PO{n}|FO{n}|C{n}^Exam {n}^L{'|' * 14}ACC1{'|' * 6}CT\r"
@@ -572,9 +644,7 @@ def test_an_accession_number_for_several_orders_does_not_make_them_one(
     header = "MSH|^~\\&|RIS|HOSP|MWL|HOSP|20260701120000||ORM^O01|1|P|2.3.1\rPID|||P1||DOE^JOHN\r"
     order = read(header + group(1) + group(2) + study)
 
-    found = [value(each.procedure, "FillerOrderNumberImagingServiceRequest") for each in order.procedures]
-    assert found == fillers
-    assert [len(each.steps) for each in order.procedures] == [1] * len(fillers)
+    assert orders(order) == [("FO1", ["C1"]), ("FO2", ["C2"])]
     assert {value(each.procedure, "AccessionNumber") for each in order.procedures} == {"ACC1"}
 
 
