@@ -40,6 +40,25 @@ def holds_value(document: Document) -> bool:
     return any(has_value(element) for element in document.values())
 
 
+def is_document(document: Any) -> bool:
+    """Tell whether *document* has the form that every operation relies on, at any depth."""
+    return isinstance(document, dict) and all(
+        isinstance(element, dict)
+        and isinstance(vr := element.get("vr"), str)
+        and isinstance(found := element.get("Value", []), list)
+        and all(_is_value(vr, value) for value in found)
+        for element in document.values()
+    )
+
+
+def _is_value(vr: str, value: Any) -> bool:
+    if vr == "SQ":
+        return is_document(value)
+    if isinstance(value, dict):
+        return all(isinstance(text, str) for text in value.values())
+    return not isinstance(value, list)
+
+
 def texts(element: Element | None) -> list[str]:
     """Return the values of *element* as text, names in their one-line form, without the empty ones."""
     if element is None:
@@ -95,8 +114,13 @@ def edit_texts(element: Element, change: Callable[[str], str]) -> Element:
     Values that become empty are kept as empty ones, so that the others keep their positions;
     an element none of whose values is left is zero-length.
     """
+    return edit_values(element, lambda value: _edit(value, change))
+
+
+def edit_values(element: Element, change: Callable[[Any], Any]) -> Element:
+    """Return *element* with *change* made to each value, empty ones kept as `edit_texts` does."""
     before = element.get("Value", ())
-    after = [_edit(value, change) for value in before]
+    after = [change(value) for value in before]
     if after == list(before):
         return element
     return {"vr": element["vr"], "Value": after} if any(after) else {"vr": element["vr"]}
@@ -115,14 +139,21 @@ def edit_matching(
     document: Document, tags: Collection[str], change: Callable[[Element], Element]
 ) -> Document:
     """Return *document* with *change* made to every attribute in *tags*, at any depth."""
+    return edit_named(document, tags, lambda _path, element: change(element))
+
+
+def edit_named(
+    document: Document, tags: Collection[str], change: Callable[[Path, Element], Element], under: Path = ()
+) -> Document:
+    """As `edit_matching`, and *change* is told where the element stands."""
     changed: Document = {}
     for tag, element in document.items():
         if element["vr"] == "SQ":
-            new = _edit_items(element, tags, change)
+            new = _edit_items(element, tags, change, (*under, tag))
             if tag in tags:
-                new = change(new)
+                new = change((*under, tag), new)
         elif tag in tags:
-            new = change(element)
+            new = change((*under, tag), element)
         else:
             continue
         if new is not element:
@@ -130,11 +161,13 @@ def edit_matching(
     return {**document, **changed} if changed else document
 
 
-def _edit_items(element: Element, tags: Collection[str], change: Callable[[Element], Element]) -> Element:
+def _edit_items(
+    element: Element, tags: Collection[str], change: Callable[[Path, Element], Element], path: Path
+) -> Element:
     before = element.get("Value")
     if not before:
         return element
-    after = [edit_matching(item, tags, change) if isinstance(item, dict) else item for item in before]
+    after = [edit_named(item, tags, change, path) if isinstance(item, dict) else item for item in before]
     if all(new is old for new, old in zip(after, before, strict=True)):
         return element
     return {"vr": "SQ", "Value": after}

@@ -26,3 +26,4 @@ class Facts:
     implementation_uid: str = ""
     implementation_version: str = ""
     now: dt.datetime = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    common_name: str = ""  # of its TLS certificate; "": it showed none

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from mwl.errors import Problem
 from mwl.yamldoc import Key, Mark, Place, YamlDocument
+
+Blame: TypeAlias = Callable[[str, str], Problem]
+"""Makes a problem of a variable's name and a message, at the line that gave the variable its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,18 @@ class Effective(YamlDocument):
     files: Mapping[Place, str] = field(repr=False, default_factory=dict)
     chain: tuple[str, ...] = ()  # from the most general profile to this one
     unfilled: frozenset[Place] = frozenset()  # values that wait for a variable without a default
+    given: Mapping[Place, str] = field(repr=False, default_factory=dict)  # values that a variable gave
+    blame: Blame | None = field(repr=False, default=None)  # for those: None blames the profile's line
 
     def problem(self, place: Sequence[Key], message: str, *, at_key: bool = False, **extra: Any) -> Problem:
-        """Return a `Problem` at *place*, in the file that wrote it."""
+        """Return a `Problem` at *place*, in the file that wrote it, or gave the variable it is made of."""
         place = nearest(self.values, place)
         mark = (self.keys.get(place) if at_key else None) or self.values.get(place, Mark(1, 1))
-        return Problem(self.files.get(place, self.name), mark.line, mark.column, message, **extra)
+        file = self.files.get(place, self.name)
+        if self.blame and place in self.given:
+            name = self.given[place]
+            return self.blame(name, f"{message} (this is $var.{name} of {file}:{mark.line})")
+        return Problem(file, mark.line, mark.column, message, **extra)
 
     def origin(self, *place: Key) -> str:
         """Return ``file:line`` of what wrote *place*, as `explain` shows it."""

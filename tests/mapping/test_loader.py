@@ -6,8 +6,18 @@ import textwrap
 
 import pytest
 
-from mwl.errors import BadDocument
-from mwl.mapping.loader import alone, digest, fill, lineage, load_folder, resolve
+from mwl.errors import BadDocument, Problem
+from mwl.mapping.loader import (
+    alone,
+    digest,
+    fill,
+    filled,
+    lineage,
+    load_folder,
+    read_folder,
+    resolve,
+    unrooted,
+)
 
 ADDING = {"steps": None, "code": "tag"}
 
@@ -279,3 +289,81 @@ def test_an_unknown_name_is_a_key_error(load):
     """Who asks for a profile by name learns that there is none."""
     with pytest.raises(KeyError):
         resolve("ct", load({"site/devices/x": "profile: generic\n"}))
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Write files (name → text) and read the folder, whatever is wrong with it."""
+
+    def found(**files: str):
+        (tmp_path / "devices").mkdir()
+        for name, text in files.items():
+            (tmp_path / "devices" / f"{name}.yaml").write_text(text, "utf-8")
+        return read_folder([tmp_path], "devices")
+
+    return found
+
+
+def test_what_rests_on_a_file_that_cannot_be_read_is_no_mistake_of_its_own(read):
+    """The mistake is told where it is; nothing can be stacked on it."""
+    folder = read(
+        generic="profile: generic\n",
+        base="profile: base\n x: y\n",
+        ct="profile: ct\nextends: base\n",
+        er="profile: er\nextends: ct\n",
+    )
+
+    (problem,) = folder.problems
+    assert problem.file.endswith("base.yaml")
+    assert folder.unread == {"base"}
+    assert {name: folder.rooted(name) for name in folder.written} == {
+        "generic": True,
+        "ct": False,
+        "er": False,
+    }
+
+
+def test_profiles_that_rest_on_one_another_cannot_be_stacked(read):
+    """Nor what rests on them; the others can."""
+    folder = read(
+        generic="profile: generic\n",
+        a="profile: a\nextends: b\n",
+        b="profile: b\nextends: a\n",
+        c="profile: c\nextends: a\n",
+        d="profile: d\nextends: d\n",
+    )
+
+    assert [name for name in sorted(folder.written) if folder.rooted(name)] == ["generic"]
+    assert len(folder.problems) == 3
+
+
+def test_what_cannot_be_stacked_is_filled_without_its_variables(read):
+    """Those of what it rests on are not known: each value that waits for one is left out of the judgement."""
+    folder = read(ct="profile: ct\nextends: base\nvars: {room: 1}\nset: {A: $var.room, B: $var.other}\n")
+
+    found = unrooted(folder.written["ct"])
+
+    assert found.data["set"] == {"A": 1, "B": "$var.other"}
+    assert found.unfilled == {("set", "B")}
+
+
+def test_who_gave_a_variable_is_blamed_for_what_comes_of_it(load):
+    """Not the line that uses it; what the profile says itself stays its own."""
+    text = "profile: generic\nvars: {most: 5, room: null}\nlimit: {max: $var.most, min: x}\nset: {A: $var.room}\n"
+    effective = resolve("generic", load({"site/devices/x": text}))
+
+    def blame(variable: str, message: str) -> Problem:
+        return Problem("mwl.yaml", 1, 1, f"{variable}: {message}")
+
+    filled_in, problems = filled(effective, {"most": "many", "mst": 1}, blame)
+
+    assert [each.message for each in problems] == [
+        "mst: the profile 'generic' has no variable 'mst': did you mean 'most'?",
+        "room: the variable 'room' has no value: give it in 'vars'; the profile 'generic' needs it",
+    ]
+    blamed = filled_in.problem(("limit", "max"), "no number")
+    assert blamed.file == "mwl.yaml"
+    assert blamed.message.startswith("most: no number (this is $var.most of ")
+    assert blamed.message.endswith("x.yaml:3)")
+    assert filled_in.problem(("limit", "min"), "no number").file.endswith("x.yaml")
+    assert fill(effective, {"room": 1}).problem(("set", "A"), "wrong").file.endswith("x.yaml")

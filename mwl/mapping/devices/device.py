@@ -7,22 +7,38 @@ old one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mwl.errors import BadDocument, Problem, Severity
 from mwl.mapping.devices.binding import bind
+from mwl.mapping.devices.doubts import filled_by_orders, twins, unfilled
 from mwl.mapping.devices.operations.operation import Excluded, Withheld
-from mwl.mapping.devices.profile import ADDING, OWN, Header, judge, read
-from mwl.mapping.devices.stages import DeviceProfile, Shortfall
+from mwl.mapping.devices.profile import ADDING, OWN, Header, judge
+from mwl.mapping.devices.stages import DeviceProfile, Entry, Report, Shortfall
 from mwl.mapping.facts import Facts, SiteFacts
-from mwl.mapping.loader import Effective, Written, alone, digest, fill, lineage, load_folder, resolve
+from mwl.mapping.loader import (
+    Blame,
+    Effective,
+    Folder,
+    Written,
+    alone,
+    digest,
+    fill,
+    filled,
+    lineage,
+    read_folder,
+    resolve,
+    unrooted,
+)
+from mwl.mapping.tables import ColumnFiles
+from mwl.query import Path as Attribute
 
 __all__ = [
-    "DeviceProfile", "DeviceProfiles", "Excluded", "Facts", "Shortfall", "SiteFacts",
-    "Withheld", "load_devices",
+    "DeviceProfile", "DeviceProfiles", "Entry", "Excluded", "Facts", "Report", "Shortfall", "SiteFacts",
+    "Withheld", "examine_devices", "load_devices",
 ]  # fmt: skip
 
 _KIND = "devices"
@@ -36,92 +52,128 @@ class DeviceProfiles:
     digest: str
     warnings: tuple[Problem, ...]
     _headers: Mapping[str, Header]
+    _tables: ColumnFiles
+    wrong: frozenset[str] = frozenset()
+    """Names of those with a mistake, where a set was examined and not loaded."""
+    unread: frozenset[str] = frozenset()
+    """Names of those among them that rest on what could not be read: nothing more is known of them."""
 
     @property
     def names(self) -> list[str]:
         """The names of all profiles, in order."""
         return sorted(self.written)
 
+    @property
+    def tables(self) -> Mapping[str, str]:
+        """The fingerprints of the tables that profiles look up in, by the names they give them."""
+        return self._tables.digests
+
     def get(self, name: str) -> Effective:
         """Return the profile *name* with all it extends merged in; raise `KeyError` for an unknown one."""
         return resolve(name, self.written, adding=ADDING, header=OWN)
 
-    def bind(self, name: str, variables: Mapping[str, Any], site: SiteFacts) -> DeviceProfile:
+    def bind(
+        self, name: str, variables: Mapping[str, Any], site: SiteFacts, blame: Blame | None = None
+    ) -> DeviceProfile:
         """Return the profile *name* at work, with a device's variables.
 
-        Raises `KeyError` for an unknown profile, `BadDocument` for a variable that is unknown, missing
-        or of the wrong kind.
+        *blame* names the line that gave a variable its value, for mistakes that come of it.  Raises
+        `KeyError` for an unknown profile, `BadDocument` for a variable that is unknown, missing or of
+        the wrong kind.
         """
-        effective = fill(self.get(name), variables)
-        profile = read(effective)
+        effective, problems = filled(self.get(name), variables, blame)
+        profile, mistakes = judge(effective)
+        problems += _errors(mistakes)
         for each in lineage(name, self.written):
-            _refuse(judge(_by_itself(self.written[each], effective, variables))[1])
-        return bind(profile, effective, site)
+            own, lacking = _by_itself(self.written[each], effective, variables, blame)
+            problems += [*lacking, *_errors(judge(own)[1])]
+        if problems or profile is None:
+            raise BadDocument(list(dict.fromkeys(problems)))
+        return bind(profile, effective, site, self._tables)
 
     def matching(self, facts: Facts) -> list[str]:
         """Return the profiles whose `match` fits an association, the most specific first (P1)."""
         fitting = [
-            (-header.match.weight, -header.priority, name)
+            ((*(-number for number in header.match.weight), -header.priority), name)
             for name, header in self._headers.items()
             if header.match and header.match.fits(facts)
         ]
-        return [name for _, _, name in sorted(fitting)]
+        return [name for _, name in sorted(fitting)]
 
 
-def load_devices(folders: Sequence[Path]) -> DeviceProfiles:
-    """Read all profiles of ``<folder>/devices``, the nearest folder first; raise `BadDocument`."""
-    written = load_folder(folders, _KIND)
+def load_devices(folders: Sequence[Path], drafts: Sequence[Path] = ()) -> DeviceProfiles:
+    """Read all profiles of ``<folder>/devices``, the nearest folder first; raise `BadDocument`.
+
+    *drafts* are files beside the folders; a profile in one stands in for its namesake there.
+    """
+    profiles, problems = examine_devices(folders, drafts)
+    _refuse(problems)
+    return profiles
+
+
+def examine_devices(
+    folders: Sequence[Path], drafts: Sequence[Path] = ()
+) -> tuple[DeviceProfiles, tuple[Problem, ...]]:
+    """Do as `load_devices`, and return what is wrong or doubtful beside a set that is sound but for that."""
+    folder = read_folder(folders, _KIND, drafts=drafts)
+    written, problems, tables = folder.written, list(folder.problems), ColumnFiles(folders)
+    ordered = filled_by_orders(folders)
     headers: dict[str, Header] = {}
-    problems: list[Problem] = []
+    unread = {*folder.unread, *(name for name in written if not folder.rooted(name))}
+    wrong = set(unread)
     for name, each in written.items():
-        header, found = _check(name, each, written)
-        problems += found
+        header, mistakes = _check(name, each, folder, tables, ordered)
+        problems += mistakes
         if header:
             headers[name] = header
-    problems += _twins(headers, written)
-    found = list(dict.fromkeys(problems))
-    _refuse(found)
+        if _errors(mistakes):
+            wrong.add(name)
+    problems += twins(headers, written)
+    told = tuple(dict.fromkeys(problems))
+    warnings = tuple(each for each in told if each.severity is Severity.WARNING)
     data = {name: each.document.data for name, each in written.items()}
-    return DeviceProfiles(written, digest(data), tuple(found), headers)
+    found = DeviceProfiles(
+        written, digest([data, tables.digests]), warnings, headers, tables,
+        frozenset(wrong), frozenset(unread),
+    )  # fmt: skip
+    return found, told
 
 
 def _check(
-    name: str, profile: Written, written: Mapping[str, Written]
+    name: str,
+    profile: Written,
+    folder: Folder,
+    tables: ColumnFiles,
+    ordered: Callable[[], frozenset[Attribute]],
 ) -> tuple[Header | None, list[Problem]]:
     """Check what a profile says itself, then what becomes of it with all it extends."""
     try:
-        effective = fill(resolve(name, written, adding=ADDING, header=OWN), None)
-        own = _by_itself(profile, effective, None)
+        if not folder.rooted(name):
+            return judge(unrooted(profile, adding=ADDING))
+        effective = fill(resolve(name, folder.written, adding=ADDING, header=OWN), None)
+        own, lacking = _by_itself(profile, effective, None)
+        _refuse(lacking)
     except BadDocument as error:
         return None, list(error.problems)
     header, problems = judge(own)
     merged, mistakes = judge(effective)
     if merged and not effective.unfilled and not _errors([*problems, *mistakes]):
         try:
-            bind(merged, effective, SiteFacts())
+            bind(merged, effective, SiteFacts(), tables)
         except BadDocument as error:
             mistakes += error.problems
+    if header and merged and not _errors([*problems, *mistakes]):
+        problems += unfilled(header, merged, own, ordered)
     return header, problems + [each for each in mistakes if each.severity is Severity.ERROR]
 
 
-def _by_itself(profile: Written, effective: Effective, given: Mapping[str, Any] | None) -> Effective:
+def _by_itself(
+    profile: Written, effective: Effective, given: Mapping[str, Any] | None, blame: Blame | None = None
+) -> tuple[Effective, list[Problem]]:
     """Return what one document says, with its chain's variables: lint is about who wrote a line."""
     own = alone(profile, adding=ADDING)
     variables = effective.data.get("vars", {})
-    return fill(replace(own, data={**own.data, "vars": variables}), given)
-
-
-def _twins(headers: Mapping[str, Header], written: Mapping[str, Written]) -> Iterator[Problem]:
-    seen: dict[str, str] = {}
-    for name, header in headers.items():
-        if header.match is None:
-            continue
-        key = f"{header.priority} {header.match.model_dump_json()}"
-        if key in seen:
-            message = f"match: {seen[key]!r} matches the same devices: give one of them a priority"
-            document = written[name].document
-            yield document.problem(("match",), message, at_key=True, code="L8", severity=Severity.WARNING)
-        seen.setdefault(key, name)
+    return filled(replace(own, data={**own.data, "vars": variables}), given, blame)
 
 
 def _errors(problems: Sequence[Problem]) -> list[Problem]:
@@ -129,5 +181,5 @@ def _errors(problems: Sequence[Problem]) -> list[Problem]:
 
 
 def _refuse(problems: Sequence[Problem]) -> None:
-    if errors := _errors(problems):
-        raise BadDocument(errors)
+    if _errors(problems):
+        raise BadDocument(problems)  # with the warnings: whoever mends the one sees the other

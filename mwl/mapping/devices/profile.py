@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from mwl import yamldoc
 from mwl.errors import BadDocument, Problem, Severity
+from mwl.mapping.devices.examples import Example
 from mwl.mapping.devices.operations import OPERATIONS
 from mwl.mapping.devices.operations.match import Match
 from mwl.mapping.devices.operations.operation import Operation, Stage
@@ -33,7 +34,7 @@ from mwl.yamldoc import Place
 LISTS = (Stage.QUERY, Stage.RESPOND)
 """The stages that may also be written as a list of steps."""
 
-OWN = HEADER | {"match", "priority"}
+OWN = HEADER | {"match", "priority", "tests"}
 """Keys that a profile does not inherit."""
 
 ADDING: dict[str, str | None] = {
@@ -64,6 +65,8 @@ class Header(BaseModel):
     """Whether the device may filter the list itself after the download."""
     notes: tuple[str, ...] = ()
     """What the engineer before the device should know."""
+    tests: tuple[Example, ...] = ()
+    """Examples that `mwl mapping test` runs; not inherited."""
 
 
 class _Step(BaseModel):
@@ -179,10 +182,16 @@ def _mistakes(written: Effective, error: ValidationError) -> Iterator[Problem]:
             continue
         if detail["type"].startswith("L"):  # our own, by the number of the lint
             at_key = place[-1] in (detail["input"], "[key]")
-            place = place[:-1] if place[-1] == "[key]" else place
+            place = place[:-1] if place[-1] == "[key]" else _without_shorthand(written, place)
             yield written.problem(place, str(detail["msg"]), at_key=at_key, code=detail["type"])
         else:
             yield problem
+
+
+def _without_shorthand(written: Effective, place: Place) -> Place:
+    """Return *place* without the key that shorthand left out: ``[PatientID]`` is ``{keys: [PatientID]}``."""
+    shorter = (place[:at] + place[at + 1 :] for at in range(1, len(place)))
+    return place if place in written.values else next((p for p in shorter if p in written.values), place)
 
 
 def _doubts(written: Effective, profile: Header) -> Iterator[Problem]:

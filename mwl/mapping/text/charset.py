@@ -20,7 +20,10 @@ from mwl.errors import MwlError
 from mwl.mapping.text.charset_labels import ALONE, UnknownCharacterSet, defined_terms, numbers_of
 from mwl.mapping.text.iso2022 import UNDECODABLE, CodeExtension
 
-__all__ = ["DEFAULT", "UTF8", "CharacterSet", "Unfit", "UnknownCharacterSet", "parse_terms", "split_values"]
+__all__ = [
+    "DEFAULT", "SHIFT_JIS", "UTF8", "CharacterSet", "Unfit", "UnknownCharacterSet", "parse_terms",
+    "split_values",
+]  # fmt: skip
 
 _JAPANESE = {13, 87, 159}
 _KOREAN = 149
@@ -62,15 +65,33 @@ class _Whole:
         return raw.decode(self._read_codec, "replace")
 
     def split(self, raw: bytes) -> list[bytes]:
-        if not self._chinese:
-            return raw.split(b"\\")
-        values, at = [], 0
-        while (found := self._VALUE.match(raw, at)) is not None:
-            values.append(found.group())
-            if found.end() == len(raw):
-                break
-            at = found.end() + 1
-        return values
+        return _split(self._VALUE, raw) if self._chinese else raw.split(b"\\")
+
+
+class _ShiftJis:
+    """What no label of DICOM's declares, and some Japanese consoles write (F43): read, never written."""
+
+    # The second byte may be a backslash.
+    _VALUE = re.compile(rb"(?:[\x81-\x9f\xe0-\xfc][\x40-\x7e\x80-\xfc]|[^\\])*+", re.DOTALL)
+
+    def encode(self, text: str, *, name: bool) -> bytes | None:  # noqa: ARG002
+        return None
+
+    def decode(self, raw: bytes, *, name: bool) -> str:  # noqa: ARG002
+        return raw.decode("cp932", "replace")
+
+    def split(self, raw: bytes) -> list[bytes]:
+        return _split(self._VALUE, raw)
+
+
+def _split(value: re.Pattern[bytes], raw: bytes) -> list[bytes]:
+    values, at = [], 0
+    while (found := value.match(raw, at)) is not None:
+        values.append(found.group())
+        if found.end() == len(raw):
+            break
+        at = found.end() + 1
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +179,4 @@ def split_values(raw: bytes, cs: CharacterSet) -> list[bytes]:
 
 DEFAULT = parse_terms("ISO_IR 6")
 UTF8 = parse_terms("ISO_IR 192")
+SHIFT_JIS = CharacterSet((), _ShiftJis())

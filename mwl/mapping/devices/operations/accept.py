@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema
 
 from mwl.mapping import paths
-from mwl.mapping.devices.operations.operation import Binding, Options, Run, Stage, Step
-from mwl.mapping.devices.operations.request import WHOLE, item_of
+from mwl.mapping.devices.operations.operation import Apply, Binding, Options, Run, Stage, Step
+from mwl.mapping.devices.operations.relabel import CharsetForm, Relabelling
+from mwl.mapping.devices.operations.request import WHOLE, either, in_each_step, item_of
 from mwl.mapping.elements import edit_matching, has_value, texts
 from mwl.model import STEP_SEQUENCE, Document, Element
 
@@ -52,6 +53,22 @@ _LIFTED = frozenset(STEP_KEYS) | {
 _HOUR = re.compile(r"(?<!\d)(\d)(?!\d)")
 
 
+REJECT = "reject"
+
+
+def _message_id(value: Any) -> Any:
+    if value == REJECT or (type(value) is int and 0 <= value <= 0xFFFF):
+        return value
+    raise ValueError(f"a Message ID is a number from 0 to 65535; {REJECT!r} refuses the command")
+
+
+MessageId: TypeAlias = Annotated[
+    int | str,
+    PlainValidator(_message_id),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 0xFFFF}, {"const": REJECT}]}),
+]
+
+
 class BadValues(BaseModel):
     """Key values of the wrong form that still say what is meant, by VR."""
 
@@ -74,8 +91,9 @@ class Accept(Options):
 
     root_sps_keys: Literal["lift", "as_sent"] = "as_sent"
     """Keys of the step that stand at the root: lift them into the step's item (F06)."""
-    extra_sps_items: Literal["first", "reject"] = "reject"
-    """More than one item in the step's sequence: use the first (F07), or let the query fail (A-43)."""
+    extra_sps_items: Literal["first", "or", "reject"] = "reject"
+    """More than one item in the step's sequence: use the first (F07), find what any of them asks for, or let
+    the query fail (A-43)."""
     empty_sps: Literal["expand", "as_sent"] = "as_sent"
     """A step's sequence without an item: ask for the worklist's own table of it as well (F08)."""
     unknown_keys: Literal["ignore", "as_sent"] = "as_sent"
@@ -84,12 +102,20 @@ class Accept(Options):
     """Private keys: do not match them."""
     qr_level: Literal["ignore", "as_sent"] = "as_sent"
     """A Query/Retrieve Level, which a worklist does not have (A-02): take it out."""
-    missing_message_id: int | Literal["reject"] = "reject"
+    charset_label: CharsetForm | None = None
+    """A label of the character set that is not believed (F43)."""
+    missing_message_id: MessageId = REJECT
     """A command without Message ID: answer it under this one (F52), or refuse it."""
     bad_values: BadValues = BadValues()
     """Key values of the wrong form that still say what is meant."""
     lenient: bool = False
     """Any other value of the wrong form matches nothing, instead of failing the query with A900 (A-13)."""
+
+    def relabelling(self, binding: Binding) -> Relabelling | None:
+        """Return when a label is not believed, before anything is read."""
+        if self.charset_label is None:
+            return None
+        return Relabelling(self.charset_label, binding.origin("charset_label"))
 
     def compile(self, binding: Binding) -> Iterator[Step]:
         """Yield a step for each tolerance, in the order in which they build on one another."""
@@ -98,9 +124,11 @@ class Accept(Options):
         if self.extra_sps_items == "first":
             yield binding.step(_one_item, "extra_sps_items")
         if self.empty_sps == "expand":
-            yield binding.step(_expanded, "empty_sps")
+            yield binding.step(_in_each_item(_expanded), "empty_sps")
         if self.root_sps_keys == "lift":
-            yield binding.step(_lifted, "root_sps_keys")
+            yield binding.step(_in_each_item(_lifted), "root_sps_keys")
+        if self.extra_sps_items == "or":
+            yield binding.step(_alternatives, "extra_sps_items")
         if self.private == "ignore":
             yield binding.step(_emptying(paths.is_private), "private")
         if self.unknown_keys == "ignore":
@@ -122,6 +150,20 @@ def _one_item(keys: Document, _run: Run) -> Document:
     if key is None or _is_no_sequence(key) or len(key.get("Value", ())) < 2:
         return keys
     return {**keys, STEP_SEQUENCE: {"vr": "SQ", "Value": key["Value"][:1]}}
+
+
+def _in_each_item(apply: Apply) -> Apply:
+    return lambda keys, run: in_each_step(keys, lambda each: apply(each, run))
+
+
+def _alternatives(keys: Document, _run: Run) -> Document:
+    """Let each item be an alternative; all of them ask for the attributes of each (A-44)."""
+    key = keys.get(STEP_SEQUENCE)
+    if key is None or _is_no_sequence(key) or len(key.get("Value", ())) < 2:
+        return keys
+    wanted = {tag: {"vr": inner["vr"]} for item in key["Value"] for tag, inner in item.items()}
+    items = [{**wanted, **item} for item in key["Value"]]
+    return {**keys, STEP_SEQUENCE: either({"vr": "SQ", "Value": items})}
 
 
 def _expanded(keys: Document, _run: Run) -> Document:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pydantic import Field
 
 from mwl.mapping import paths
+from mwl.mapping.devices.operations import reported
 from mwl.mapping.devices.operations.lint import Lint, identity_lint
 from mwl.mapping.devices.operations.notation import PathText, Scalar, Scalars
 from mwl.mapping.devices.operations.operation import Apply, Binding, Options, Run, Stage, Step
-from mwl.mapping.devices.operations.request import alternatives, any_of
+from mwl.mapping.devices.operations.request import any_of, asked_texts, asking, single
 from mwl.mapping.devices.operations.when import When
-from mwl.mapping.elements import edit_texts, texts
+from mwl.mapping.elements import edit_texts
 from mwl.model import Document
 from mwl.query import Path
 
@@ -32,35 +34,79 @@ class Alias(Options):
     """A value the device asks for, and the stored values that are meant by it."""
     response: dict[Scalar, Scalars] = Field(default_factory=dict)
     """A stored value, and the one value the device gets for it."""
+    both: dict[Scalar, Scalars] = Field(default_factory=dict)
+    """A value of the device, and the one stored value it stands for, in what it asks and in what it gets."""
+    unsafe: bool = False
+    """Answers may have other names for an identity, which come back so in images (L2)."""
     when: When | None = None
     """Only where this holds."""
 
     def compile(self, binding: Binding) -> Iterator[Step]:
-        """Yield a step for the key and one for the answer."""
+        """Yield a step for the key, one for the answer and one for what is performed."""
         path = paths.parse_path(self.tag)
-        if self.query:
-            yield binding.step(_asked(path, self.query, binding.origin("query")), "query")
-        if self.response:
-            table = {stored: shown[0] for stored, shown in self.response.items()}
-            yield binding.step(_shown(path, table), "response", stage=Stage.RESPOND)
+        asked = {**self.both, **self.query}
+        shown = {stored: names[0] for stored, names in self.response.items() if names}
+        shown = {**{names[0]: device for device, names in self.both.items() if names}, **shown}
+        if asked:
+            where = "query" if self.query else "both"
+            yield binding.step(_asked(path, asked, binding.origin(where)), where)
+        if shown:
+            where = "response" if self.response else "both"
+            yield binding.step(_shown(path, shown), where, stage=Stage.RESPOND)
+        yield binding.step(_reported(path, Meanings(asked, shown)), stage=Stage.MPPS)
 
     def lint(self) -> Iterator[Lint]:
-        """Refuse an answer of several values, and another name for an identity."""
-        if self.response:
+        """Refuse an answer that is no function (L4), and another name for an identity (L2)."""
+        if (self.response or self.both) and not self.unsafe:
             yield from identity_lint(self.tag, ("tag",))
-        for stored, shown in self.response.items():
-            if len(shown) != 1:
+        for stored, names in self.response.items():
+            if len(names) != 1:
                 yield Lint("L4", f"{stored} must have one value in 'response'", ("response", stored))
+        named: dict[str, str] = {}
+        for device, meant in self.both.items():
+            if len(meant) != 1:
+                yield Lint("L4", f"{device} must stand for one value in 'both'", ("both", device))
+                continue
+            first = named.setdefault(meant[0], device)
+            if first != device or self.response.get(meant[0], (device,)) != (device,):
+                yield Lint("L4", f"{meant[0]} would have more than one name in answers", ("both", device))
+
+
+@dataclass(frozen=True, slots=True)
+class Meanings:
+    """What the device's words stand for, as far as one word stands for one thing."""
+
+    asked: dict[str, tuple[str, ...]]  # the device's word → the stored values it means
+    shown: dict[str, str]  # a stored value → the device's word
+
+    def stored(self, word: str) -> str:
+        """Return the stored value that *word* stands for; a word that may stand for several stays."""
+        possible = {stored for stored, name in self.shown.items() if name == word}
+        if word not in self.shown:
+            possible.add(word)
+        if meant := set(self.asked.get(word, ())):
+            possible = possible & meant or meant
+        return possible.pop() if len(possible) == 1 else word
 
 
 def _asked(path: Path, table: dict[str, tuple[str, ...]], origin: str) -> Apply:
     def apply(keys: Document, _run: Run) -> Document:
         key = paths.get(keys, path)
-        asked = texts(key) or alternatives(key)[0]
+        asked = asked_texts(key)
         if key is None or not any(value in table for value in asked):
             return keys
         meant = dict.fromkeys(stored for value in asked for stored in table.get(value, (value,)))
-        return paths.put(keys, path, any_of({"vr": key["vr"], "Value": list(meant)}, origin))
+        return paths.put(keys, path, any_of(asking(single(key), list(meant)), origin))
+
+    return apply
+
+
+def _reported(path: Path, meanings: Meanings) -> Apply:
+    def back(text: str) -> str:
+        return meanings.stored(text.strip()) if text.strip() else text
+
+    def apply(performed: Document, _run: Run) -> Document:
+        return reported.edited(performed, path, lambda element: edit_texts(element, back))
 
     return apply
 

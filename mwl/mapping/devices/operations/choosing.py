@@ -59,6 +59,9 @@ class Chooser:
     candidates: tuple[Candidate, ...]
     unfit: Policy
     always_label: bool
+    literal: tuple[str, ...] | None = (
+        None  # what is written into (0008,0005), whatever the set is; () nothing
+    )
 
     def choose(self, answer: Document, requested: Sequence[str]) -> Choice:
         """Return the first set that holds *answer*, or the first of all with the answer made to fit.
@@ -71,8 +74,9 @@ class Chooser:
         candidate, charset = next(held, found[0] if found else (_LAST_RESORT, UTF8))
         notes = [f"{charset}, {candidate.reason}"]
         fitted = self._fitted(answer, charset, notes) if special else answer
-        if charset.terms and (self.always_label or special):
-            fitted = {**fitted, _LABEL: {"vr": "CS", "Value": list(charset.terms)}}
+        label = charset.terms if self.literal is None else self.literal
+        if label and (self.always_label or special):
+            fitted = {**fitted, _LABEL: {"vr": "CS", "Value": list(label)}}
         return Choice(charset, fitted, tuple(notes), candidate.origin)
 
     def _considered(self, requested: Sequence[str]) -> Iterator[tuple[Candidate, CharacterSet]]:

@@ -29,6 +29,8 @@ class Copy(Options):
     """Where the value is taken from."""
     to: PathText
     """Where it is put."""
+    unsafe: bool = False
+    """It may be an identity that is changed, which comes back in MPPS and images (L2)."""
     when: When | None = None
     """Only where this holds."""
 
@@ -36,9 +38,14 @@ class Copy(Options):
         """Yield the one step."""
         yield binding.step(_copying(paths.parse_path(self.from_), paths.parse_path(self.to)), "to")
 
+    def fills(self) -> Iterator[str]:
+        """Yield the target."""
+        yield self.to
+
     def lint(self) -> Iterator[Lint]:
-        """Refuse an identity as the target."""
-        yield from identity_lint(self.to, ("to",))
+        """Refuse an identity as the target, unless the same profile says `unsafe`."""
+        if not self.unsafe:
+            yield from identity_lint(self.to, ("to",))
 
 
 class Move(Copy):
@@ -53,16 +60,22 @@ class Move(Copy):
     def lint(self) -> Iterator[Lint]:
         """Refuse an identity on either side."""
         yield from super().lint()
-        yield from identity_lint(self.from_, ("from",))
+        if not self.unsafe:
+            yield from identity_lint(self.from_, ("from",))
 
 
 def _copying(source: Path, target: Path) -> Apply:
-    def apply(document: Document, _run: Run) -> Document:
+    shown = paths.show(target)
+
+    def apply(document: Document, run: Run) -> Document:
         element = paths.get(document, source)
         if element is None or not has_value(element):
             return document
         fitting = _retyped(element, paths.vr(target[-1]))
-        return document if fitting is None else paths.put(document, target, fitting)
+        if fitting is None:
+            run.report(shown, f"{paths.show(source)} holds no value of VR {paths.vr(target[-1])}")
+            return document
+        return paths.put(document, target, fitting)
 
     return apply
 
@@ -80,4 +93,4 @@ def _moving(source: Path, target: Path) -> Apply:
 def _retyped(element: Element, vr: str) -> Element | None:
     if element["vr"] == vr:
         return element
-    return None if element["vr"] == "SQ" else make(vr, texts(element))
+    return None if "SQ" in (element["vr"], vr) else make(vr, texts(element))

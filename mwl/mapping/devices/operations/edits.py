@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.lint import NEVER_INVENTED, Lint, identity_lint
-from mwl.mapping.devices.operations.notation import Paths, PathText, Scalars
-from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, ListOf, Run, Stage, Step
+from mwl.mapping.devices.operations.notation import TEXTS, Paths, PathText, Scalars, either
+from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.values import Value, value
 from mwl.mapping.elements import ABSENT, has_value
 from mwl.model import Document
@@ -21,6 +26,10 @@ class _Constants(Lines):
 
     unsafe: bool = False
     """The lines beside this one may name identities, and may invent what the order does not say (L2)."""
+
+    def fills(self) -> Iterator[str]:
+        """Yield every line's attribute."""
+        yield from self.lines
 
     def lint(self) -> Iterator[Lint]:
         """Refuse what misinforms, unless the same profile says `unsafe`."""
@@ -61,14 +70,37 @@ class Default(_Constants):
             yield binding.step(_where_empty(path, value(written, path, binding, text)), text)
 
 
-class _Removals(ListOf[Paths]):
+class _Removals(Options):
+    """Attributes whose value goes."""
+
+    tags: Paths
+    """The attributes."""
+    unsafe: bool = False
+    """They may be identities, without which nothing that comes back can be told apart (L2)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, data: Any) -> Any:
+        """Take ``[AdmissionID]`` for ``{tags: [AdmissionID]}``."""
+        return data if isinstance(data, dict) else {"tags": data}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return either(TEXTS, core, handler)
+
     def lint(self) -> Iterator[Lint]:
-        for index, text in enumerate(self.root):
-            yield from identity_lint(text, (index,))
+        """Refuse identities, unless the same profile says `unsafe`."""
+        for index, text in enumerate(self.tags):
+            if not self.unsafe:
+                yield from identity_lint(text, ("tags", index))
+
+    def _steps(self, binding: Binding, make: Callable[[Path], Apply]) -> Iterator[Step]:
+        for index, text in enumerate(self.tags):
+            yield binding.step(make(paths.parse_path(text)), *binding.written("tags", index, short=(index,)))
 
 
 class Clear(_Removals):
-    """Attributes that are sent zero-length (P16)."""
+    """Attributes that are sent zero-length; a list, or `tags` with `unsafe` beside them (P16)."""
 
     key = "clear"
     stage = Stage.RESPOND
@@ -76,12 +108,11 @@ class Clear(_Removals):
 
     def compile(self, binding: Binding) -> Iterator[Step]:
         """Yield a step for each attribute."""
-        for index, text in enumerate(self.root):
-            yield binding.step(_clearing(paths.parse_path(text)), index)
+        yield from self._steps(binding, _clearing)
 
 
 class Remove(_Removals):
-    """Attributes that are not sent at all, even when they are asked for (P16)."""
+    """Attributes that are not sent at all, even when they are asked for; written as `clear` (P16)."""
 
     key = "remove"
     stage = Stage.RESPOND
@@ -89,14 +120,18 @@ class Remove(_Removals):
 
     def compile(self, binding: Binding) -> Iterator[Step]:
         """Yield a step for each attribute."""
-        for index, text in enumerate(self.root):
-            yield binding.step(_removing(paths.parse_path(text)), index)
+        yield from self._steps(binding, _removing)
 
 
 def _setting(path: Path, make: Value) -> Apply:
+    shown = paths.show(path)
+
     def apply(document: Document, run: Run) -> Document:
         made = make(run)
-        return document if made is None else paths.put(document, path, made)
+        if made is None:  # a variable that is no value of this VR
+            run.report(shown, "what was to be put here is no value of its VR")
+            return document
+        return paths.put(document, path, made)
 
     return apply
 

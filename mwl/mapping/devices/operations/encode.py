@@ -42,33 +42,36 @@ class Charset(Options):
     """Character sets in order of preference: labels, `site` and `from_request`."""
     fixed: str | None = None
     """The one character set of this device, whatever it asks for; it takes the place of `prefer`."""
-    unfit: Literal["transliterate", "drop_group", "skip_item"] = "transliterate"
-    """Text that no set holds: in Latin letters, left out, or the item is left out."""
+    literal: str | None = None
+    """What is written into (0008,0005), as it stands here; "" for nothing at all.  Without `fixed` it also
+    is the one character set."""
+    unfit: Literal["transliterate", "drop_group", "skip_item", "question"] = "transliterate"
+    """Text that no set holds: in Latin letters, left out, the item is left out, or question marks."""
+    unsafe: bool = False
+    """`question` is meant: a name of question marks is nobody's, and patients are told apart by it."""
 
     def chooser(self, binding: Binding, *, always_label: bool) -> Chooser:
         """Return the order of preference, worked out for a site."""
-        if self.fixed is not None:
-            candidates = [_candidate(self.fixed, binding, "fixed")]
+        only = next((key for key in ("fixed", "literal") if getattr(self, key)), None)
+        if only is not None:
+            candidates = [_candidate(getattr(self, only), binding, only)]
         else:
             candidates = [
                 _candidate(word, binding, "prefer", index) for index, word in enumerate(self.prefer)
             ]
         stated = tuple(candidate for candidate in candidates if candidate is not None)
-        return Chooser(stated, Policy(self.unfit), always_label)
+        label = None if self.literal is None else tuple(self.literal.split("\\")) if self.literal else ()
+        return Chooser(stated, Policy(self.unfit), always_label, label)
 
     def lint(self) -> Iterator[Lint]:
-        """Warn of a fixed set that cannot hold every name, where nothing says what happens then."""
-        if (
-            self.fixed is not None
-            and self.fixed not in _WHOLE_UNICODE
-            and "unfit" not in self.model_fields_set
-        ):
-            yield Lint(
-                "L5",
-                f"{self.fixed} cannot hold every name: say what happens in 'unfit'",
-                ("fixed",),
-                warning=True,
-            )
+        """Warn of a set that cannot hold every name, where nothing says what happens then (L5)."""
+        only = self.fixed or self.literal
+        if only and only not in _WHOLE_UNICODE and "unfit" not in self.model_fields_set:
+            message = f"{only} cannot hold every name: say what happens in 'unfit'"
+            yield Lint("L5", message, ("fixed" if self.fixed else "literal",), warning=True)
+        if self.unfit == "question" and not self.unsafe:
+            message = "question marks make a name nobody's: add 'unsafe: true' if that is meant"
+            yield Lint("unsafe", message, ("unfit",))
 
 
 def _candidate(word: str, binding: Binding, *keys: str | int) -> Candidate | None:
@@ -98,6 +101,10 @@ class Wire(Options):
 
     ts: tuple[Literal["ILE", "ELE", "EBE", "as_proposed_first"], ...] = ("as_proposed_first",)
     """Transfer syntaxes in order of preference, among those the device proposes; what it proposes first."""
+    sequences: Literal["explicit", "undefined"] = "explicit"
+    """Whether sequences and items state their length, or end with a delimiter."""
+    group_lengths: Literal["none", "present"] = "none"
+    """Whether each group begins with its length, as before 2008."""
 
     @property
     def transfer_syntaxes(self) -> tuple[str, ...]:

@@ -6,15 +6,20 @@ They change what is matched and never what is returned: that follows the identif
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+from pydantic import GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.lint import Lint
-from mwl.mapping.devices.operations.notation import Paths, PathText, Scalars
-from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, ListOf, Run, Stage, Step
+from mwl.mapping.devices.operations.notation import TEXTS, Paths, PathText, Scalars, either
+from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.request import alternatives, any_of
 from mwl.mapping.devices.operations.values import Value, value
 from mwl.mapping.elements import has_value
-from mwl.model import Document
+from mwl.model import Document, Element
 from mwl.query import Path
 
 _REQUIRED_KEYS = frozenset(
@@ -32,26 +37,42 @@ _REQUIRED_KEYS = frozenset(
 """The matching keys that every worklist supports (A.3)."""
 
 
-class IgnoreKeys(ListOf[Paths]):
-    """Keys that match everything and are still returned (P5)."""
+class IgnoreKeys(Options):
+    """Keys that match everything and are still returned; a list, or `keys` with `unsafe` beside them (P5)."""
 
     key = "ignore_keys"
     stage = Stage.QUERY
     number = 5
 
+    keys: Paths
+    """The attributes."""
+    unsafe: bool = False
+    """They may be all there are: the device gets the whole hospital's list (L9)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, data: Any) -> Any:
+        """Take ``[PatientID]`` for ``{keys: [PatientID]}``."""
+        return data if isinstance(data, dict) else {"keys": data}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return either(TEXTS, core, handler)
+
     def compile(self, binding: Binding) -> Iterator[Step]:
         """Yield a step for each key."""
-        for index, text in enumerate(self.root):
-            yield binding.step(_ignoring(paths.parse_path(text)), index)
+        for index, text in enumerate(self.keys):
+            yield binding.step(ignoring(paths.parse_path(text)), *self._place(binding, index))
+
+    def _place(self, binding: Binding, index: int) -> tuple[str | int, ...]:
+        written = ("keys", index)
+        return written if (*binding.place, *written) in binding.profile.values else (index,)
 
     def lint(self) -> Iterator[Lint]:
-        """Warn when nothing is left to match: that sends the whole hospital."""
-        if {paths.parse_path(text) for text in self.root} >= _REQUIRED_KEYS:
-            yield Lint(
-                "L9",
-                "no key is left to match: every device would get the whole hospital's list",
-                warning=True,
-            )
+        """Refuse to leave nothing to match: that sends the whole hospital."""
+        if not self.unsafe and {paths.parse_path(text) for text in self.keys} >= _REQUIRED_KEYS:
+            message = "no key is left to match: every device would get the whole hospital's list"
+            yield Lint("L9", f"{message}: add 'unsafe: true' if that is meant")
 
 
 class SetKey(Lines):
@@ -67,7 +88,7 @@ class SetKey(Lines):
         for text, written in self.lines.items():
             path = paths.parse_path(text)
             make = value(written, path, binding, text)
-            yield binding.step(_setting(path, make, binding.origin(text)), text)
+            yield binding.step(setting(path, make, binding.origin(text)), text)
 
 
 class DefaultKey(Lines):
@@ -82,19 +103,23 @@ class DefaultKey(Lines):
         """Yield a step for each key."""
         for text, written in self.lines.items():
             path = paths.parse_path(text)
-            setting = _setting(path, value(written, path, binding, text), binding.origin(text))
-            yield binding.step(_where_empty(path, setting), text)
+            made = setting(path, value(written, path, binding, text), binding.origin(text))
+            yield binding.step(_where_empty(path, made), text)
 
 
-def _ignoring(path: Path) -> Apply:
+def ignoring(path: Path) -> Apply:
+    """Return a step that lets the key at *path* match everything."""
+
     def apply(keys: Document, _run: Run) -> Document:
         key = paths.get(keys, path)
-        return keys if key is None or not has_value(key) else paths.put(keys, path, {"vr": key["vr"]})
+        return keys if key is None or not _says_something(key) else paths.put(keys, path, {"vr": key["vr"]})
 
     return apply
 
 
-def _setting(path: Path, make: Value, origin: str) -> Apply:
+def setting(path: Path, make: Value, origin: str) -> Apply:
+    """Return a step that puts a key at *path*, of which any of several values is meant."""
+
     def apply(keys: Document, run: Run) -> Document:
         made = make(run)
         return keys if made is None else paths.put(keys, path, any_of(made, origin))
@@ -102,10 +127,13 @@ def _setting(path: Path, make: Value, origin: str) -> Apply:
     return apply
 
 
-def _where_empty(path: Path, setting: Apply) -> Apply:
+def _where_empty(path: Path, made: Apply) -> Apply:
     # dcm4chee's semantics (F02): a key with a value stays as it is, "*" included.
     def apply(keys: Document, run: Run) -> Document:
-        key = paths.get(keys, path)
-        return keys if has_value(key) or alternatives(key)[0] else setting(keys, run)
+        return keys if _says_something(paths.get(keys, path)) else made(keys, run)
 
     return apply
+
+
+def _says_something(key: Element | None) -> bool:
+    return has_value(key) or bool(alternatives(key)[0])

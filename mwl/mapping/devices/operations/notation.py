@@ -6,11 +6,20 @@ validation, not by a union: a union reports a mistake once for each of its branc
 
 from __future__ import annotations
 
+import datetime as dt
 import fnmatch
+import re
 from functools import lru_cache
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydicom.datadict import keyword_dict
@@ -69,23 +78,57 @@ Scalars: TypeAlias = Annotated[
 ]
 """A value, or a list of them."""
 
-_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+"""The schema of a text, or of a list of them."""
 
-Paths: TypeAlias = Annotated[tuple[PathText, ...], BeforeValidator(as_list), WithJsonSchema(_TEXTS)]
+Paths: TypeAlias = Annotated[tuple[PathText, ...], BeforeValidator(as_list), WithJsonSchema(TEXTS)]
 """A path, or a list of them."""
 
-Selectors: TypeAlias = Annotated[tuple[SelectorText, ...], BeforeValidator(as_list), WithJsonSchema(_TEXTS)]
+Selectors: TypeAlias = Annotated[tuple[SelectorText, ...], BeforeValidator(as_list), WithJsonSchema(TEXTS)]
 """A selector, or a list of them."""
 
 Length: TypeAlias = Annotated[int, Field(ge=1, le=10240)]
 """A number of characters; 10240 is what LT holds (PS3.5 6.2)."""
 
 
+_DURATION = re.compile(r"(\d{1,6})\s*(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, dt.timedelta):
+        return value
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("a duration is a number of seconds, minutes, hours or days: 20s, 5m, 12h, 1d")
+    return dt.timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+
+
+def _duration_text(value: dt.timedelta) -> str:
+    seconds = int(value.total_seconds())
+    unit = next(unit for unit in ("d", "h", "m", "s") if seconds % _SECONDS[unit] == 0)
+    return f"{seconds // _SECONDS[unit]}{unit}"
+
+
+Duration: TypeAlias = Annotated[
+    dt.timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(_duration_text, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{1,6}\s*[smhd]$"}),
+]
+"""A length of time: ``20s``, ``5m``, ``12h``, ``1d``."""
+
+
 @lru_cache(maxsize=256)
-def glob_tags(glob: str) -> frozenset[str]:
-    """Return the tags whose keywords match *glob*; the identity attributes are never among them (R2)."""
+def all_tags(glob: str) -> frozenset[str]:
+    """Return the tags whose keywords match *glob*, to look at them."""
     found = (f"{tag:08X}" for name, tag in keyword_dict.items() if fnmatch.fnmatchcase(name, glob))
-    return frozenset(found) - IDENTITY
+    return frozenset(found)
+
+
+def glob_tags(glob: str) -> frozenset[str]:
+    """Return the tags that *glob* lets a step change: the identity attributes are never among them (R2)."""
+    return all_tags(glob) - IDENTITY
 
 
 def either(shorthand: JsonSchemaValue, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

@@ -1,11 +1,12 @@
-"""P33 `session` and P34 `mpps.accept`: settings of the services, which they read from the profile."""
+"""P33 `session`: how a query is answered, beside its content; the worklist service reads it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from mwl.mapping.devices.operations.lint import Lint
+from mwl.mapping.devices.operations.notation import Duration
 from mwl.mapping.devices.operations.operation import Options, Stage
 
 
@@ -20,32 +21,29 @@ class Session(Options):
     """The status of each item: always FF00, always FF01, or FF01 where a key could not be used (A-20)."""
     fuzzy_names: bool = False
     """Match person names by sound and in any order, though the device did not negotiate it (A-26)."""
-
-
-class PerformedTolerance(BaseModel):
-    """What is tolerated in a performed step."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    strict: bool = False
-    """Refuse what PS3.4 F.7.2 forbids, instead of taking and reporting it."""
-    repeat: Literal["idempotent", "reject"] = "reject"
-    """The same N-CREATE again: 0000 where nothing differs (M03), or 0111."""
-    nset_after_final: Literal["ack", "reject"] = "reject"
-    """N-SET on a final step: 0000 and nothing changes (M04), or 0110 with Error ID A710."""
-
-
-class Mpps(Options):
-    """How a device's performed steps are taken (P34)."""
-
-    key = "mpps"
-    stage = Stage.MPPS
-    number = 34
-
-    accept: PerformedTolerance = PerformedTolerance()
-    """What is tolerated."""
+    on_error: Literal["fail", "stale", "success_empty"] = "fail"
+    """Where the broker cannot answer: a failure status; the last good list of the same query, as long as
+    `stale` allows, and a failure after that (F35); or no item and success, which misstates the list."""
+    stale: Duration | None = None
+    """How old that list may be: 120s; it must be given with `on_error: stale`."""
+    answer_within: Duration | None = None
+    """How long the broker may look for the list; after that it cannot answer (F54)."""
+    min_poll: Duration | None = None
+    """The same query again within this time gets the list it got before, however that has changed."""
+    cancel: Literal["honour", "as_success"] = "honour"
+    """A query that the device cancels ends with FE00, or with 0000 for one that takes FE00 for a failure."""
+    unsafe: bool = False
+    """`success_empty` is meant: an operator who sees no patient may think that there is none."""
 
     @property
-    def strict(self) -> bool:
-        """Whether what PS3.4 F.7.2 forbids is refused."""
-        return self.accept.strict
+    def keeps_lists(self) -> bool:
+        """Whether a list that was sent may be sent again."""
+        return self.on_error == "stale" or self.min_poll is not None
+
+    def lint(self) -> Iterator[Lint]:
+        """Refuse an empty list in the place of a failure (12.3 b), and a stale one of any age."""
+        if self.on_error == "success_empty" and not self.unsafe:
+            message = "an empty list in place of a failure misinforms: add 'unsafe: true' if that is meant"
+            yield Lint("unsafe", message, ("on_error",))
+        if self.on_error == "stale" and self.stale is None:
+            yield Lint("session", "say in 'stale' how old the list may be: stale: 120s", ("on_error",))

@@ -17,14 +17,15 @@ out rather than sent zero-length, since none of them may be (PS3.3 8.1).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.code import CODE_MACRO
+from mwl.mapping.devices.operations.lint import Lint
 from mwl.mapping.devices.operations.notation import Paths, PathText
-from mwl.mapping.devices.operations.operation import Binding, Lines, Options, Run, Stage, Step
+from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.request import WHOLE, item_of
 from mwl.mapping.elements import ABSENT, has_value, holds_value
 from mwl.model import STEP_SEQUENCE, Document, Element
@@ -40,37 +41,50 @@ class SequenceForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    empty: Literal["zero_items", "omit"] | None = None
-    """A requested sequence without items: send it with none, or leave it out."""
+    empty: Literal["zero_items", "omit", "one_empty_item"] | None = None
+    """A requested sequence without items: send it with none, leave it out, or send one item in which
+    what was asked for is zero-length (against R4: for a console that insists on it)."""
     prune_empty_items: bool | None = None
     """Whether an item in which nothing has a value is left out (R4)."""
+    max_items: Annotated[int, Field(ge=1)] | None = None
+    """How many items are sent at most, the first ones."""
+    flatten: bool | None = None
+    """Whether the attributes of the first item are sent in the place of the sequence, at its level."""
 
 
 class Seq(Lines):
     """How sequences are sent: `default` for all, and by path (P28)."""
 
     key = "seq"
-    stage = Stage.RESPOND
+    stage = Stage.CONFORM
     number = 28
     __pydantic_extra__: dict[PathText, SequenceForm]
 
     default: SequenceForm = SequenceForm()
     """The form of every sequence that has none of its own."""
 
-    def omits(self) -> dict[Path, bool]:
-        """Tell for each path whether the sequence is left out when it is empty; () is the default."""
-        return {path: form.empty == "omit" for path, form in self._forms() if form.empty is not None}
-
-    def prunes(self) -> dict[Path, bool]:
-        """Tell for each path whether empty items are left out; () is the default."""
-        return {
-            path: form.prune_empty_items for path, form in self._forms() if form.prune_empty_items is not None
-        }
-
-    def _forms(self) -> Iterator[tuple[Path, SequenceForm]]:
-        yield (), self.default
+    def compile(self, binding: Binding) -> Iterator[Step]:
+        """Yield a step for each sequence that is flattened: when all else is done, checks included."""
         for text, form in self.lines.items():
-            yield paths.parse_path(text), form
+            if form.flatten:
+                path = paths.parse_path(text)
+                yield binding.step(_flattening(path), text, "flatten", last=True)
+
+    def lint(self) -> Iterator[Lint]:
+        """Refuse what is no sequence, and to flatten whatever comes."""
+        if self.default.flatten:
+            yield Lint("seq", "say which sequence is to be flattened", ("default", "flatten"))
+        for text in self.lines:
+            if paths.vr(paths.parse_path(text)[-1]) not in ("SQ", "UN"):
+                yield Lint("seq", f"{text} is no sequence", (text,))
+
+    def forms(self) -> dict[Path, SequenceForm]:
+        """Return the form of each sequence that has its own, with the default for what that leaves open."""
+        stated = self.default.model_dump(exclude_none=True)
+        return {
+            paths.parse_path(text): SequenceForm(**{**stated, **form.model_dump(exclude_none=True)})
+            for text, form in self.lines.items()
+        }
 
 
 class Return(Options):
@@ -80,8 +94,8 @@ class Return(Options):
     stage = Stage.CONFORM
     number = 29
 
-    mode: Literal["requested", "all"] = "requested"
-    """What was asked for, with `always`; or all that the order holds as well."""
+    mode: Literal["requested", "requested+always", "all"] = "requested"
+    """What was asked for, and `always` (both words say so); or all that the order holds as well."""
     always: Paths = ()
     """Attributes that are returned whether they are asked for or not."""
     never: Paths = ()
@@ -112,7 +126,7 @@ class _Shape:
             if path[-1] not in _NOT_KEYS:
                 self._always = paths.put(self._always, path, {"vr": paths.vr(path[-1])})
         self._never = [paths.parse_path(text) for text in returned.never]
-        self._omits, self._prunes = seq.omits(), seq.prunes()
+        self._forms, self._default = seq.forms(), seq.default
 
     def apply(self, item: Document, run: Run) -> Document:
         """Return what of *item* is sent for the request."""
@@ -155,21 +169,27 @@ class _Shape:
 
     def _sequence(self, stored: Element, key: Element, path: Path) -> Element | None:
         wanted = item_of(key)
-        items: list[Document] = stored.get("Value") or []
-        if WHOLE in wanted:
+        items: list[Document] = [item for item in stored.get("Value") or [] if isinstance(item, dict)]
+        # The step is a level of the order, of which `all` holds all, whatever the key names.
+        if WHOLE in wanted or (self._all and path == (STEP_SEQUENCE,)):
             items = [{**self._whole(item, path), **self._cut(item, wanted, path)} for item in items]
         else:
             items = [self._cut(item, wanted, path) for item in items]
-        return self._of_items(items, path)
+        return self._of_items(items, path, wanted)
 
-    def _of_items(self, items: list[Document], path: Path) -> Element | None:
+    def _of_items(self, items: list[Document], path: Path, wanted: Document | None = None) -> Element | None:
+        form = self._forms.get(path, self._default)
         if path == (STEP_SEQUENCE,):
             items = [item for item in items if item][:1]
-        elif self._chosen(self._prunes, path, default=True):
+        elif form.prune_empty_items is not False:
             items = [item for item in items if holds_value(item)]
-        if not items and self._chosen(self._omits, path, default=False):
+        if items:
+            return {"vr": "SQ", "Value": items[: form.max_items]}
+        if form.empty == "omit":
             return None
-        return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
+        if form.empty == "one_empty_item" and wanted is not None:
+            return {"vr": "SQ", "Value": [_skeleton(wanted)]}
+        return {"vr": "SQ"}
 
     def _whole(self, item: Document, under: Path) -> Document:
         answer: Document = {}
@@ -177,16 +197,35 @@ class _Shape:
             element: Element | None = stored
             if stored["vr"] == "SQ":
                 path = (*under, tag)
-                element = self._of_items([self._whole(each, path) for each in stored.get("Value", ())], path)
+                items = [each for each in stored.get("Value", ()) if isinstance(each, dict)]
+                element = self._of_items([self._whole(each, path) for each in items], path)
             elif stored is ABSENT or (tag in CODE_MACRO and not has_value(stored)):
                 element = None
             if element is not None:
                 answer[tag] = element
         return answer
 
-    @staticmethod
-    def _chosen(forms: dict[Path, bool], path: Path, *, default: bool) -> bool:
-        return forms.get(path, forms.get((), default))
+
+def _skeleton(wanted: Document) -> Document:
+    """Return an item in which everything that is asked for is zero-length."""
+    tags = (tag for tag in wanted if paths.known(tag) and not tag.endswith("0000"))
+    return {tag: {"vr": paths.vr(tag)} for tag in tags}
+
+
+def _flattening(path: Path) -> Apply:
+    def apply(answer: Document, _run: Run) -> Document:
+        sequence = paths.get(answer, path)
+        if sequence is None or sequence["vr"] != "SQ":
+            return answer
+        items = [item for item in sequence.get("Value", ()) if isinstance(item, dict)]
+        rest = paths.drop(answer, path)
+        for tag, element in (items[0] if items else {}).items():
+            at = (*path[:-1], tag)
+            if paths.get(rest, at) is None:  # what stands there already is stronger
+                rest = paths.put(rest, at, element)
+        return rest
+
+    return apply
 
 
 def _joined(keys: Document, more: Document) -> Document:

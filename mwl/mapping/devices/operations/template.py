@@ -73,16 +73,31 @@ class Template(Lines):
     number = 18
     __pydantic_extra__: dict[PathText, TemplateText]
 
+    unsafe: bool = False
+    """The lines beside this one may name identities, which come back in MPPS and images (L2)."""
+
     def compile(self, binding: Binding) -> Iterator[Step]:
         """Yield a step for each line."""
         for text, written in self.lines.items():
-            parts = [_Compiled(part, binding, text) for part in parse(written)]
-            yield binding.step(_composing(paths.parse_path(text), parts), text)
+            if make(vr := paths.vr(paths.parse_path(text)[-1]), []) is None:
+                binding.problem(f"{text} has VR {vr}, which holds no text", text)
+            yield binding.step(_composing(paths.parse_path(text), composed(written, binding, text)), text)
+
+    def fills(self) -> Iterator[str]:
+        """Yield every line's attribute."""
+        yield from self.lines
 
     def lint(self) -> Iterator[Lint]:
-        """Refuse an identity as the target."""
+        """Refuse an identity as the target, unless the same profile says `unsafe`."""
         for text in self.lines:
-            yield from identity_lint(text, (text,))
+            if not self.unsafe:
+                yield from identity_lint(text, (text,))
+
+
+def composed(written: str, binding: Binding, *keys: str | int) -> Piece:
+    """Return a template as a function of the item: the text it makes."""
+    parts = [_Compiled(part, binding, *keys) for part in parse(written)]
+    return lambda document, run: "".join(part.text(document, run) for part in parts)
 
 
 class _Compiled:
@@ -93,6 +108,7 @@ class _Compiled:
         self._pieces = [(named, _piece(named, text, binding, *keys)) for named, text in part.pieces]
 
     def text(self, document: Document, run: Run) -> str:
+        """Return what the part says of an item."""
         found = [(named, piece(document, run)) for named, piece in self._pieces]
         if self._optional and any(named and not text for named, text in found):
             return ""
@@ -114,12 +130,14 @@ def _first(document: Document, path: Path) -> str:
     return found[0] if found else ""
 
 
-def _composing(path: Path, parts: list[_Compiled]) -> Apply:
-    vr = paths.vr(path[-1])
+def _composing(path: Path, compose: Piece) -> Apply:
+    vr, shown = paths.vr(path[-1]), paths.show(path)
 
     def apply(document: Document, run: Run) -> Document:
-        text = "".join(part.text(document, run) for part in parts).strip()
-        made = make(vr, [text])
-        return document if made is None else paths.put(document, path, made)
+        made = make(vr, [compose(document, run).strip()])
+        if made is None:
+            run.report(shown, f"the text composed for it is no value of VR {vr}")
+            return document
+        return paths.put(document, path, made)
 
     return apply

@@ -1,23 +1,26 @@
 """P20 `replace` and P21 `text`: what engineers do to words.
 
-Both work on text alone, group by group in a person name, so that its delimiters survive (F39).
+`replace` works on a text, or on one group of a person name, as a whole.  `text` works on each component
+of a name by itself, so whatever it takes away, the delimiters between groups and components stay (F39);
+its `ascii` reads a name as the whole it is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Annotated, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mwl.mapping.devices.operations.editing import editing
+from mwl.mapping.devices.operations.editing import Change, Unhandled, editing
 from mwl.mapping.devices.operations.lint import Lint, identity_lint
 from mwl.mapping.devices.operations.notation import Selectors
-from mwl.mapping.devices.operations.operation import Binding, Options, Stage, Step
+from mwl.mapping.devices.operations.operation import Binding, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.when import RegexText, When
-from mwl.mapping.elements import edit_texts
-from mwl.mapping.text.romanise import transliterate
+from mwl.mapping.elements import PERSON_GROUPS, edit_texts, edit_values
+from mwl.mapping.text.charset import DEFAULT
+from mwl.mapping.text.romanise import fit_name, transliterate
 from mwl.model import Element
 from mwl.yamldoc import suggestion
 
@@ -32,11 +35,11 @@ _OPERATIONS: dict[str, Callable[[str], str]] = {
     "upper": str.upper,
     "lower": str.lower,
     "title": str.title,
-    "ascii": transliterate,
     "strip_control": lambda text: _CONTROL.sub("", text),
     "one_line": lambda text: _LINE_BREAKS.sub(" ", text),
 }
-_ALLOW = "allow:"
+_ASCII, _ALLOW, _REPLACE = "ascii", "allow:", "replace:"
+_WORDS = [*_OPERATIONS, _ASCII, _ALLOW, _REPLACE]
 
 
 class Replace(Options):
@@ -53,6 +56,8 @@ class Replace(Options):
     """The regular expression."""
     to: str
     """What is put in its place; \\1 is the first group."""
+    unsafe: bool = False
+    """It may be an identity that is changed, which comes back in MPPS and images (L2)."""
     when: When | None = None
     """Only where this holds."""
 
@@ -68,22 +73,34 @@ class Replace(Options):
         """Yield a step for each selector."""
         found, to = re.compile(self.from_), self.to
         for index, selector in enumerate(self.tag):
-            change = _texts_only(lambda text: found.sub(to, text))
-            yield binding.step(editing(selector, change), "tag", index)
+            yield binding.step(editing(selector, _replacing(found, to)), "tag", index)
 
     def lint(self) -> Iterator[Lint]:
-        """Refuse identities."""
-        yield from _selectors_lint(self.tag, "tag")
+        """Refuse identities, unless the same profile says `unsafe`."""
+        if not self.unsafe:
+            yield from _selectors_lint(self.tag, "tag")
+
+
+def _replacing(found: re.Pattern[str], to: str) -> Change:
+    def change(element: Element, _run: Run) -> Element:
+        if element["vr"] not in _TEXT_VR:
+            return element
+        return edit_texts(element, lambda text: found.sub(to, text))
+
+    return change
 
 
 def _checked(name: str) -> str:
-    if name not in _OPERATIONS and not name.startswith(_ALLOW):
-        raise ValueError(f"unknown operation {name!r}{suggestion(name, [*_OPERATIONS, _ALLOW])}")
-    if name.startswith(_ALLOW):
+    word, colon, rest = name.partition(":")
+    if word + colon not in _WORDS:
+        raise ValueError(f"unknown operation {name!r}{suggestion(name, _WORDS)}")
+    if word + colon == _ALLOW:
         try:
-            re.compile(f"[^{name.removeprefix(_ALLOW)}]")
+            re.compile(f"[^{rest}]")
         except re.error as error:
             raise ValueError(f"the characters after 'allow:' are no set: {error}") from None
+    elif word + colon == _REPLACE and not all(rest.split("|")[:-1] or [""]):
+        raise ValueError("after 'replace:' come texts and what takes their place, as in 'replace:=|,| '")
     return name
 
 
@@ -104,39 +121,91 @@ class Text(Options):
         tuple[OperationName, ...],
         BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     ]
-    """trim, collapse, upper, lower, title, ascii, strip_control, one_line, or allow: and the characters
-    that may stay, as in a regular expression's set."""
+    """trim, collapse, upper, lower, title, ascii, strip_control, one_line; allow: and the characters that
+    may stay, as in a regular expression's set; replace: and texts with | between them, of which the last
+    takes the place of the others."""
+    unsafe: bool = False
+    """It may be an identity that is changed, which comes back in MPPS and images (L2)."""
     when: When | None = None
     """Only where this holds."""
 
     def compile(self, binding: Binding) -> Iterator[Step]:
         """Yield a step for each selector."""
-        chain = [_operation(name) for name in self.ops]
+        change = _chain(self.ops)
         for index, selector in enumerate(self.tags):
-            yield binding.step(
-                editing(selector, _texts_only(lambda text: _applied(chain, text))), "tags", index
-            )
+            yield binding.step(editing(selector, change), "tags", index)
 
     def lint(self) -> Iterator[Lint]:
-        """Refuse identities."""
-        yield from _selectors_lint(self.tags, "tags")
+        """Refuse identities, unless the same profile says `unsafe`."""
+        if not self.unsafe:
+            yield from _selectors_lint(self.tags, "tags")
+
+
+def _chain(names: Sequence[str]) -> Change:
+    """Return the operations as one change, made to each value in turn."""
+    on_names = [_on_name(name) for name in names]
+    on_texts = [_on_text(name) for name in names]
+
+    def change(element: Element, _run: Run) -> Element:
+        if element["vr"] == "PN":
+            return edit_values(element, lambda value: _all(on_names, value))
+        if element["vr"] not in _TEXT_VR:
+            return element
+        return edit_values(element, lambda value: _all(on_texts, value))
+
+    return change
+
+
+def _all(chain: Sequence[Callable[[Any], Any]], value: Any) -> Any:
+    for operation in chain:
+        value = operation(value)
+    return value
+
+
+def _on_text(name: str) -> Callable[[Any], Any]:
+    edit = _operation(name)
+    return lambda value: edit(value) if isinstance(value, str) else value
+
+
+def _on_name(name: str) -> Callable[[Any], Any]:
+    if name == _ASCII:
+        return _name_in_ascii
+    edit = _operation(name)
+
+    def on_group(group: str) -> str:
+        return "^".join(edit(component) for component in group.split("^"))
+
+    def on_name(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        groups = ((group, on_group(value[group])) for group in PERSON_GROUPS if value.get(group))
+        return {group: text for group, text in groups if text.strip("^ ")}
+
+    return on_name
+
+
+def _name_in_ascii(value: Any) -> Any:
+    if not isinstance(value, dict) or not any(value.values()):
+        return value
+    fitted, _ = fit_name(value, DEFAULT)
+    if not fitted:
+        raise Unhandled("a name has no reading in Latin letters")
+    return fitted
 
 
 def _operation(name: str) -> Callable[[str], str]:
-    if name.startswith(_ALLOW):
-        forbidden = re.compile(f"[^{name.removeprefix(_ALLOW)}]")
-        return lambda text: forbidden.sub("", text)
+    word, colon, rest = name.partition(":")
+    match word + colon:
+        case "allow:":
+            forbidden = re.compile(f"[^{rest}]")
+            return lambda text: forbidden.sub("", text)
+        case "replace:":
+            *found, to = rest.split("|")
+            pattern = re.compile("|".join(map(re.escape, found)))
+            return lambda text: pattern.sub(lambda _match: to, text)
+        case "ascii":
+            return transliterate
     return _OPERATIONS[name]
-
-
-def _applied(chain: list[Callable[[str], str]], text: str) -> str:
-    for operation in chain:
-        text = operation(text)
-    return text
-
-
-def _texts_only(change: Callable[[str], str]) -> Callable[[Element], Element]:
-    return lambda element: edit_texts(element, change) if element["vr"] in _TEXT_VR else element
 
 
 def _selectors_lint(selectors: tuple[str, ...], key: str) -> Iterator[Lint]:

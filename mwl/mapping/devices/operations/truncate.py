@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
@@ -10,11 +11,13 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from mwl.mapping import paths
-from mwl.mapping.devices.operations.editing import editing
+from mwl.mapping.devices.operations.editing import Change, editing
 from mwl.mapping.devices.operations.lint import SHORT_IDENTITY, Lint, identity_lint
 from mwl.mapping.devices.operations.notation import Length, PathText, either
-from mwl.mapping.devices.operations.operation import Binding, Lines, Stage, Step
+from mwl.mapping.devices.operations.operation import Binding, Lines, Run, Stage, Step
+from mwl.mapping.devices.operations.when import CharsetLabel
 from mwl.mapping.elements import edit_texts
+from mwl.mapping.text.charset import Unfit, parse_terms
 from mwl.model import Element
 
 
@@ -25,6 +28,8 @@ class Cut(BaseModel):
 
     max: Length
     """Characters; of each group in a person name."""
+    bytes: CharsetLabel | None = None
+    """Count the bytes that this character set takes, instead of characters."""
     keep: Literal["head", "tail", "middle"] = "head"
     """The part that stays."""
     at: Literal["word", "character"] = "word"
@@ -42,29 +47,53 @@ class Cut(BaseModel):
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return either({"type": "integer"}, core, handler)
 
+    def size(self, text: str) -> int:
+        """Return how long *text* is; what the character set lacks is counted as in UTF-8."""
+        if self.bytes is None:
+            return len(text)
+        try:
+            return len(parse_terms(self.bytes).encode(text))
+        except Unfit:
+            return len(text.encode("utf-8", "surrogatepass"))
+
     def text(self, text: str) -> str:
         """Return *text* cut."""
-        if len(text) <= self.max:
+        if self.size(text) <= self.max:
             return text
-        room = max(self.max - len(self.mark), 1)
+        mark = self.mark[: self._longest(self.mark, self.max - 1)]
+        room = max(self.max - self.size(mark), 1)
         if self.keep == "tail":
-            return self.mark[: self.max - 1] + self._tail(text, room)
+            return mark + self._tail(text, room)
         if self.keep == "middle":
-            start = (len(text) - room) // 2
-            return text[start : start + room].strip() + self.mark[: self.max - 1]
-        return self._head(text, room) + self.mark[: self.max - 1]
+            return self._middle(text, room).strip() + mark
+        return self._head(text, room) + mark
+
+    def _longest(self, text: str, room: int) -> int:
+        """Return how many characters from the beginning have room."""
+        if self.bytes is None:
+            return min(max(room, 0), len(text))
+        return bisect_right(range(1, len(text) + 1), room, key=lambda number: self.size(text[:number]))
 
     def _head(self, text: str, room: int) -> str:
-        head = text[:room]
-        if self.at == "word" and _inside_word(text, room) and " " in head.strip():
+        end = self._longest(text, room)
+        head = text[:end]
+        if self.at == "word" and _inside_word(text, end) and " " in head.strip():
             head = head[: head.rindex(" ")]
         return head.rstrip()
 
     def _tail(self, text: str, room: int) -> str:
-        tail = text[-room:]
-        if self.at == "word" and _inside_word(text, len(text) - room) and " " in tail.strip():
+        start = len(text) - self._longest(text[::-1], room)
+        tail = text[start:]
+        if self.at == "word" and _inside_word(text, start) and " " in tail.strip():
             tail = tail.partition(" ")[2]
         return tail.lstrip()
+
+    def _middle(self, text: str, room: int) -> str:
+        for length in range(self._longest(text, room) or 1, 0, -1):
+            start = (len(text) - length) // 2
+            if self.size(middle := text[start : start + length]) <= room:
+                return middle
+        return ""
 
     def name(self, group: str) -> str:
         """Return one group of a person name cut so that it stays a valid name (F30).
@@ -72,13 +101,13 @@ class Cut(BaseModel):
         Middle name, prefix and suffix go first; then the given name is cut, because a family name
         alone tells fewer patients apart; the family name last.
         """
-        if len(group) <= self.max:
+        if self.size(group) <= self.max:
             return group
         components = group.split("^")
-        while len(components) > 2 and len("^".join(components)) > self.max:
+        while len(components) > 2 and self.size("^".join(components)) > self.max:
             components.pop()
         family, *rest = components
-        room = self.max - len(family) - 1
+        room = self.max - self.size(f"{family}^")
         if not rest or room < 1:
             return self.text(family)
         given = self.model_copy(update={"max": room}).text(rest[0]) if len(rest) == 1 else rest[0]
@@ -86,16 +115,19 @@ class Cut(BaseModel):
 
 
 def _inside_word(text: str, at: int) -> bool:
-    return not text[at - 1].isspace() and not text[at].isspace()
+    return 0 < at < len(text) and not text[at - 1].isspace() and not text[at].isspace()
 
 
 class Truncate(Lines):
-    """Values cut to a length the device can take; never an identity (P23)."""
+    """Values cut to a length the device can take; an identity only by `unsafe: true` (P23)."""
 
     key = "truncate"
     stage = Stage.RESPOND
     number = 23
     __pydantic_extra__: dict[PathText, Cut]
+
+    unsafe: bool = False
+    """The lines beside this one may cut identities: two orders could look like one (12.3 c, L3)."""
 
     def compile(self, binding: Binding) -> Iterator[Step]:
         """Yield a step for each line."""
@@ -103,8 +135,10 @@ class Truncate(Lines):
             yield binding.step(editing(text, _cutting(cut)), text)
 
     def lint(self) -> Iterator[Lint]:
-        """Refuse identities (12.3 c)."""
+        """Refuse identities (12.3 c), unless the same profile says `unsafe`."""
         for text, cut in self.lines.items():
+            if self.unsafe:
+                continue
             if paths.parse_path(text)[-1] in SHORT_IDENTITY and cut.max < 16:
                 yield Lint(
                     "L3", f"{text} must keep its 16 characters: two orders could look like one", (text,)
@@ -113,8 +147,8 @@ class Truncate(Lines):
                 yield from identity_lint(text, (text,))
 
 
-def _cutting(cut: Cut) -> Callable[[Element], Element]:
-    def change(element: Element) -> Element:
+def _cutting(cut: Cut) -> Change:
+    def change(element: Element, _run: Run) -> Element:
         return edit_texts(element, cut.name if element["vr"] == "PN" else cut.text)
 
     return change

@@ -167,3 +167,91 @@ def test_a_tolerance_explains_itself(bind, doc):
     assert gone.origin.endswith("site.yaml:5")
     assert gone.before == {"vr": "CS", "Value": ["CT"]}
     assert came.after == {"vr": "SQ", "Value": [{"00080060": {"vr": "CS", "Value": ["CT"]}}]}
+
+
+MODALITIES = {"ScheduledProcedureStepSequence": [{"Modality": "CR"}, {"Modality": "DX"}]}
+EITHER = "accept: {extra_sps_items: or}"
+
+
+@pytest.fixture
+def chosen(bind, doc, item, facts):
+    """Which of some items satisfy keys, with a profile of a few lines."""
+    from mwl.dicom.matching import understand
+    from mwl.query import holds
+
+    def choose(lines: str, keys: dict, *items: dict) -> list[int]:
+        profile = bind(lines)
+        rewritten = profile.rewrite(profile.accept(doc(keys)), facts)
+        criteria = (*understand(rewritten).criteria, *profile.filters(rewritten, facts))
+        return [n for n, each in enumerate(items) if all(holds(c, item(each)) for c in criteria)]
+
+    return choose
+
+
+def test_p4_what_any_item_asks_for_is_found(chosen):
+    """Two modalities are two wishes; what stands beside them holds for both."""
+    items = [
+        {"SPS.Modality": "CR", "PatientID": "1"},
+        {"SPS.Modality": "DX", "PatientID": "1"},
+        {"SPS.Modality": "DX", "PatientID": "2"},
+        {"SPS.Modality": "CT", "PatientID": "1"},
+    ]
+
+    assert chosen(EITHER, MODALITIES, *items) == [0, 1, 2]
+    assert chosen(EITHER, {**MODALITIES, "PatientID": "1"}, *items) == [0, 1]
+
+
+def test_p4_the_keys_of_an_item_belong_together(chosen):
+    """A CT of today or an MR of tomorrow is no CT of tomorrow."""
+    today, tomorrow = "20260705", "20260706"
+    wanted = [
+        {"Modality": "CT", "ScheduledProcedureStepStartDate": today},
+        {"Modality": "MR", "ScheduledProcedureStepStartDate": tomorrow},
+    ]
+    items = [
+        {"SPS.Modality": kind, "SPS.ScheduledProcedureStepStartDate": day}
+        for kind in ("CT", "MR")
+        for day in (today, tomorrow)
+    ]
+
+    assert chosen(EITHER, {"ScheduledProcedureStepSequence": wanted}, *items) == [0, 3]
+
+
+def test_p4_an_item_that_asks_for_nothing_asks_for_all(chosen):
+    """It is satisfied by every step."""
+    keys = {"ScheduledProcedureStepSequence": [{"Modality": "CR"}, {"Modality": ""}]}
+
+    assert chosen(EITHER, keys, {"SPS.Modality": "CR"}, {"SPS.Modality": "CT"}) == [0, 1]
+
+
+def test_p4_each_item_is_rewritten_by_itself(chosen):
+    """Aliases and default keys reach all of them."""
+    lines = f"{EITHER}\nalias: {{tag: SPS.Modality, query: {{DX: [DX, RF]}}}}\nstation: CT1"
+    station = "SPS.ScheduledStationAETitle"
+    items = [
+        {"SPS.Modality": "CR", station: "CT1"},
+        {"SPS.Modality": "RF", station: "CT1"},
+        {"SPS.Modality": "RF", station: "CT2"},
+    ]
+
+    assert chosen(lines, MODALITIES, *items) == [0, 1]
+
+
+def test_p4_every_item_asks_for_the_attributes_of_each(bind, doc, flat):
+    """The answer has them all."""
+    keys = doc({"ScheduledProcedureStepSequence": [{"Modality": "CR"}, {"ScheduledStationName": "X"}]})
+
+    accepted = bind(EITHER).accept(keys)
+
+    assert flat(accepted)["ScheduledProcedureStepSequence"] == [
+        {"Modality": "CR", "ScheduledStationName": ""},
+        {"Modality": "", "ScheduledStationName": "X"},
+    ]
+
+
+@pytest.mark.parametrize("value", ["-1", "65536", "x"])
+def test_f52_a_message_id_is_a_number_of_two_bytes(problems, value):
+    """What cannot be sent is refused with the profile."""
+    (found,) = problems(site=f"profile: site\nstatus: evidence\naccept: {{missing_message_id: {value}}}\n")
+
+    assert found.startswith("site.yaml:3:")

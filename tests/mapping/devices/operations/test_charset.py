@@ -174,16 +174,58 @@ def test_a_sites_unknown_character_set_is_a_mistake(bind):
         bind("", base="generic", site=SiteFacts(charset="ISO_IR 999"))
 
 
-def test_p32_p33_p34_settings_of_the_services(bind, shipped):
-    """Transfer syntaxes, pending status and MPPS are data that the services read."""
-    profile = bind("wire: {ts: [ELE, ILE]}\nsession: {pending: auto}\nmpps: {accept: {strict: true}}")
-    generic = shipped.bind("generic", {}, SiteFacts())
+@pytest.mark.parametrize(
+    ("lines", "name", "label"),
+    [
+        # alone it names the set, and is written as it stands
+        (r"literal: '\ISO 2022 IR 87', unfit: transliterate", "Yamada=山田", ["", "ISO 2022 IR 87"]),
+        ("literal: UTF-8", "王", "UTF-8"),
+        ("literal: ISO IR 192", "王", "ISO IR 192"),
+        # beside another it is the label alone
+        ("fixed: GB18030, literal: ISO_IR 100, unfit: transliterate", "王", "ISO_IR 100"),
+        ("prefer: [ISO_IR 192], literal: ''", "王", ""),
+    ],
+)
+def test_p31_a_literal_label(chosen, lines, name, label):
+    """F45: a console that knows its own words for a character set, or none at all."""
+    assert chosen(f"charset: {{{lines}}}", {"PatientName": name}) == (label, {"PatientName": name})
 
-    assert profile.transfer_syntaxes == ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
-    assert profile.pending_status == "auto"
-    assert profile.mpps.strict
-    assert generic.transfer_syntaxes == ()
-    assert generic.pending_status == "FF00"
-    assert not generic.mpps.strict
-    assert generic.mpps.accept.repeat == "reject"
-    assert shipped.bind("ge-ct-connectpro", {}, SiteFacts()).transfer_syntaxes == ("1.2.840.10008.1.2",)
+
+def test_p31_the_bytes_are_those_of_the_set_and_not_of_the_label(bind, doc):
+    """The label is what the device wants to read."""
+    profile = bind("charset: {fixed: GB18030, literal: ISO_IR 100, unfit: transliterate}")
+
+    charset, _, _ = profile.choose_charset(doc({"PatientName": "王"}), ())
+
+    assert charset.encode("王") == "王".encode("gb18030")
+
+
+def test_p31_question_marks_only_where_they_are_meant(chosen, problems):
+    """A name of question marks is nobody's: `unsafe` says that somebody wants it."""
+    asked = "charset: {fixed: ISO_IR 100, unfit: question"
+    (found,) = problems(site=f"profile: site\nstatus: evidence\n{asked}}}\n")
+
+    assert "question marks make a name nobody's" in found
+    assert chosen(f"{asked}, unsafe: true}}", {"PatientName": "王^A"})[1] == {"PatientName": "?^A"}
+
+
+@pytest.mark.parametrize("key", ["fixed", "literal"])
+def test_l5_a_set_that_cannot_hold_every_name_needs_a_word_on_it(write, key):
+    """A warning, unless the profile itself says what happens."""
+    from mwl.mapping.devices.device import load_devices
+
+    def codes(lines: str) -> list[str]:
+        folder = write(site=f"profile: site\nstatus: evidence\nextends: []\n{lines}\n")
+        return [problem.code for problem in load_devices([folder]).warnings]
+
+    assert codes(f"charset: {{{key}: ISO_IR 100}}") == ["L5"]
+    assert codes(f"charset: {{{key}: ISO_IR 100, unfit: skip_item}}") == []
+    assert codes(f"charset: {{{key}: ISO_IR 192}}") == []
+
+
+def test_p3_charset_fits_is_a_guard(answer):
+    """A step only for names that a set holds, or does not."""
+    lines = "respond: [{set: {AdmissionID: yes}, when: {PatientName: {charset_fits: ISO_IR 100}}}]"
+
+    assert [answer(lines, {"PatientName": name, "AdmissionID": ""})["AdmissionID"] for name in
+            ("MÜLLER^A", "Łódź^A", "A=王", "")] == ["yes", "", "", "yes"]  # fmt: skip

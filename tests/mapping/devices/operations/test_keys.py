@@ -159,3 +159,57 @@ def test_criteria_name_the_line_that_meant_them(bind, doc, facts):
 
     assert isinstance(criterion, Criterion)
     assert criterion.origin.endswith("site.yaml:6")
+
+
+@pytest.mark.parametrize("keys", [{}, {STATION: ""}, {STATION: "MR9"}, {STATION: "*"}])
+@pytest.mark.parametrize(
+    ("line", "expected", "criteria"),
+    [
+        ("calling", {STATION: "CT1"}, []),
+        ("XR7", {STATION: "XR7"}, []),
+        ("[CT1, CT2]", {STATION: ""}, [("CT1", "CT2")]),
+    ],
+)
+def test_p6_station_says_whose_list_it_is(rewritten, keys, line, expected, criteria):
+    """Its own, another's, or that of several, whatever the device asks."""
+    found, stated = rewritten(f"station: {line}", keys)
+
+    assert found == expected
+    assert [values for _, _, values in stated] == criteria
+
+
+def test_p6_station_any_asks_for_no_station(rewritten):
+    """The key matches everything; one that is not there is not made."""
+    assert rewritten("station: any", {STATION: "CT1"}) == ({STATION: ""}, [])
+    assert rewritten("station: any", {}) == ({}, [])
+
+
+def test_a_key_of_several_meanings_is_ignored_as_well(rewritten):
+    """What one line set, a later one takes back."""
+    lines = """
+        set_key: {SPS.Modality: [CR, DX]}
+        query:
+          - ignore_keys: [SPS.Modality]
+        """
+
+    assert rewritten(lines, {}) == ({"SPS.Modality": ""}, [])
+
+
+ALL_KEYS = """
+      - SPS.ScheduledStationAETitle
+      - SPS.ScheduledProcedureStepStartDate
+      - SPS.ScheduledProcedureStepStartTime
+      - SPS.Modality
+      - SPS.ScheduledPerformingPhysicianName
+      - PatientName
+      - PatientID
+"""
+
+
+def test_l9_all_keys_are_ignored_only_where_that_is_meant(problems):
+    """It sends the whole hospital (12.3 d)."""
+    (found,) = problems(site=f"profile: site\nstatus: evidence\nignore_keys:{ALL_KEYS}")
+
+    assert found.endswith("[L9]")
+    unsafe = f"profile: site\nstatus: evidence\nignore_keys:\n    unsafe: true\n    keys:{ALL_KEYS}"
+    assert problems(site=unsafe) == []

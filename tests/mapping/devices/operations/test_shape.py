@@ -82,6 +82,73 @@ def test_f24_an_empty_sequence_may_be_omitted(answer, stored):
     assert found == {"SPS.Modality": "CT", RP: []}
 
 
+def test_p28_one_empty_item_is_sent_to_a_console_that_insists(answer):
+    """Against R4, by the profile's word alone: what was asked for is zero-length in it."""
+    lines = f"seq: {{{PROTOCOL}: {{empty: one_empty_item}}}}"
+    wanted = {PROTOCOL: [{"CodeValue": "", "CodeMeaning": ""}], RP: [SKELETON]}
+
+    assert answer(lines, {PROTOCOL: []}, wanted) == {PROTOCOL: [{"CodeValue": "", "CodeMeaning": ""}], RP: []}
+    assert answer(lines, {PROTOCOL: [CODE]}, wanted)[PROTOCOL] == [
+        {"CodeValue": "C1", "CodeMeaning": "Chest"}
+    ]
+    assert answer(lines, {PROTOCOL: []}, {PROTOCOL: []}) == {PROTOCOL: [{}]}
+
+
+def test_p28_a_sequence_has_so_many_items_at_most(answer):
+    """The first ones; its own form goes on with the default."""
+    lines = f"seq: {{default: {{max_items: 2, empty: omit}}, {RP}: {{max_items: 1}}}}"
+    items = [{**CODE, "CodeValue": str(n)} for n in range(4)]
+    stored = {RP: items, PROTOCOL: items, "ReferencedStudySequence": []}
+
+    found = answer(lines, stored, {RP: [], PROTOCOL: [], "ReferencedStudySequence": []})
+
+    assert found == {RP: items[:1], PROTOCOL: items[:2]}
+    assert answer(lines, {RP: []}, {RP: [], "PatientID": ""}) == {"PatientID": ""}
+
+
+def test_p28_a_step_is_flattened_when_all_else_is_done(answer):
+    """For a console that reads no sequences: its attributes stand at the root, checked before."""
+    lines = """
+        seq: {ScheduledProcedureStepSequence: {flatten: true}}
+        require: {type1: [SPS.Modality], fill: {SPS.Modality: AdmissionID}, on_fail: [fill, skip_item]}
+        """
+    stored = {"SPS.Modality": "", "AdmissionID": "CT", "SPS.PreMedication": "none", "PatientID": "P"}
+    wanted = {"SPS.Modality": "", "SPS.PreMedication": "", "PatientID": ""}
+
+    assert answer(lines, stored, wanted) == {"Modality": "CT", "PreMedication": "none", "PatientID": "P"}
+    assert answer(lines, stored, {"PatientID": ""}) == {"PatientID": "P"}
+
+
+def test_p28_what_stands_at_the_root_is_stronger_than_what_is_flattened(answer):
+    """Two attributes of one tag cannot stand side by side."""
+    lines = "seq: {ScheduledProcedureStepSequence: {flatten: true}}"
+    stored = {"SPS.PatientState": "step", "PatientState": "patient"}
+
+    assert answer(lines, stored) == {"PatientState": "patient"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("seq: {default: {flatten: true}}", "say which sequence is to be flattened"),
+        ("seq: {AdmissionID: {empty: omit}}", "AdmissionID is no sequence"),
+    ],
+)
+def test_p28_what_makes_no_sense_is_refused(problems, lines, message):
+    """One message for one mistake."""
+    (found,) = problems(site=f"profile: site\nstatus: evidence\n{lines}\n")
+
+    assert message in found
+
+
+def test_p29_requested_and_always_is_what_requested_means(answer):
+    """Both words say the same."""
+    for mode in ("requested", "requested+always"):
+        lines = f"return: {{mode: {mode}, always: [PatientWeight]}}"
+
+        assert answer(lines, {"PatientID": "P"}) == {"PatientID": "P", "PatientWeight": ""}
+
+
 def test_r4_an_item_that_says_nothing_is_left_out_of_a_whole_sequence(answer):
     """Empty items inside items go as well; a profile may keep them (R4: unless it says so)."""
     context = [{"ConceptNameCodeSequence": [SKELETON]}, {"ConceptNameCodeSequence": [CODE]}]
@@ -142,6 +209,15 @@ def test_p29_all_returns_what_the_order_holds(answer):
     assert found[PROTOCOL] == [CODE]
     assert "PatientName" not in found
     assert "SPS.Modality" not in found
+
+
+def test_p29_all_includes_what_the_step_holds(answer):
+    """The device asks for one attribute of the step, and gets the others as well."""
+    found = answer("return: {mode: all}", STORED, {"SPS.Modality": ""})
+
+    assert {name: found[name] for name in found if name.startswith("SPS.")} == {
+        name: value for name, value in STORED.items() if name.startswith("SPS.")
+    }
 
 
 def test_p29_attributes_the_dictionary_does_not_hold(bind, item, flat, facts):

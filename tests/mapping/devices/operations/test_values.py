@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mwl.errors import BadDocument
+from mwl.mapping.devices.device import Report
+from mwl.mapping.paths import parse_path, vr
+
 DESCRIPTION = "RequestedProcedureDescription"
 
 
@@ -61,6 +65,25 @@ DESCRIPTION = "RequestedProcedureDescription"
         ("text: {tags: PatientComments, ops: [one_line, strip_control]}", {"PatientComments": "a \r\n b\x07c"},
          {"PatientComments": "a bc"}),
         ("text: {tags: PatientName, ops: ['allow:A-Za-z0-9 ^.-']}", {"PatientName": "Do,e=X"}, {"PatientName": "Doe=X"}),
+        ("text: {tags: PatientName, ops: ['allow:A-Z']}", {"PatientName": "DO'E^JA NE^^DR."}, {"PatientName": "DOE^JANE^^DR"}),
+        ("text: {tags: AdmissionID, ops: ['replace:a|b|']}", {"AdmissionID": "abcab"}, {"AdmissionID": "c"}),
+        ("text: {tags: AdmissionID, ops: ['replace:ab|.|-']}", {"AdmissionID": "abc.a"}, {"AdmissionID": "-c-a"}),
+        ("text: {tags: PatientName, ops: ['replace:E|^|x']}", {"PatientName": "DOE^JANE"}, {"PatientName": "DOx^JANx"}),
+        ("text: {tags: PatientName, ops: [trim, collapse]}", {"PatientName": " DOE ^ JANE   M "}, {"PatientName": "DOE^JANE M"}),
+        # F33, F40: a name is read as a whole, not group by group
+        ("text: {tags: PatientName, ops: [ascii, upper]}", {"PatientName": "Müller^Jürgen"}, {"PatientName": "MULLER^JURGEN"}),
+        ("text: {tags: PatientName, ops: [ascii, upper]}", {"PatientName": "Wang^XiaoDong=王^小东"}, {"PatientName": "WANG^XIAODONG"}),
+        ("text: {tags: PatientName, ops: ascii}", {"PatientName": "王^小明"}, {"PatientName": "WANG^XIAOMING"}),
+        ("text: {tags: PatientName, ops: [ascii, upper]}", {"PatientName": "山田^太郎"}, {"PatientName": "山田^太郎"}),
+        ("text: {tags: PatientID, ops: upper, unsafe: true}", {"PatientID": "ab"}, {"PatientID": "AB"}),
+        ("replace: {tag: PatientID, from: '^0+', to: '', unsafe: true}", {"PatientID": "007"}, {"PatientID": "7"}),
+        ("copy: {from: AccessionNumber, to: RequestedProcedureID, unsafe: true}",
+         {"AccessionNumber": "A", "RequestedProcedureID": ""}, {"AccessionNumber": "A", "RequestedProcedureID": "A"}),
+        ("template: {AccessionNumber: '{PatientID}-1', unsafe: true}", {"AccessionNumber": "", "PatientID": "P"},
+         {"AccessionNumber": "P-1", "PatientID": "P"}),
+        ("clear: {tags: [AccessionNumber], unsafe: true}", {"AccessionNumber": "A"}, {"AccessionNumber": ""}),
+        ("remove: {tags: AccessionNumber, unsafe: true}", {"AccessionNumber": "A"}, {}),
+        ("truncate: {AccessionNumber: 8, unsafe: true}", {"AccessionNumber": "1234567890"}, {"AccessionNumber": "12345678"}),
         ("text: {tags: '*', ops: lower}", {"PatientID": "ABC", "AdmissionID": "ABC", "StudyDate": "20260101"},
          {"PatientID": "ABC", "AdmissionID": "abc", "StudyDate": "20260101"}),
         ("text: {tags: 'SPS.*Description', ops: lower}", {DESCRIPTION: "AB", "SPS.ScheduledProcedureStepDescription": "AB"},
@@ -117,6 +140,15 @@ def test_f36_a_template_composes_text(answer, template, stored, expected):
         ("{max: 8, keep: tail, at: character, mark: '~'}", "CT CHEST WITH", "~ST WITH"),
         ("{max: 5, keep: middle}", "ABCDEFGHI", "CDEFG"),
         ("{max: 1, mark: '...'}", "ABC", "A"),
+        # by bytes of a character set: two for an umlaut in UTF-8, three or four for Chinese
+        ("{max: 10, bytes: ISO_IR 192}", "ÄÖÜÄÖÜ", "ÄÖÜÄÖ"),
+        ("{max: 10, bytes: ISO_IR 100}", "ÄÖÜÄÖÜ", "ÄÖÜÄÖÜ"),
+        ("{max: 7, bytes: GB18030}", "头部平扫", "头部平"),
+        ("{max: 7, bytes: GB18030, keep: tail}", "头部平扫", "部平扫"),
+        ("{max: 5, bytes: GB18030, mark: '~'}", "头部平扫", "头部~"),
+        ("{max: 4, bytes: ISO_IR 192, keep: middle}", "aÄÖb", "ÄÖ"),
+        ("{max: 3, bytes: ISO_IR 100}", "头", "头"),
+        ("{max: 1, bytes: ISO_IR 192}", "头", ""),
     ],
 )
 def test_f30_text_is_cut_at_a_word(answer, cut, text, expected):
@@ -136,6 +168,7 @@ def test_f30_text_is_cut_at_a_word(answer, cut, text, expected):
         (10, "MUSTERMANN^MAXIMILIAN", "MUSTERMANN"),
         (6, "MUSTERMANN^MAX", "MUSTER"),
         (8, "A^B^^DR^PROFESSOR=LONGIDEOGRAPHIC", "A^B^^DR=LONGIDEO"),
+        ("{max: 7, bytes: ISO_IR 192}", "MÜLLER^A=王小东", "MÜLLER=王小"),
     ],
 )
 def test_f30_a_name_is_cut_group_by_group(answer, most, name, expected):
@@ -183,6 +216,99 @@ def test_p24_dates_have_exactly_eight_digits(answer, date, expected):
         "SPS.ScheduledProcedureStepStartDate": expected,
         "StudyTime": "0830",
     }
+
+
+@pytest.mark.parametrize(
+    ("form", "attribute", "value", "expected"),
+    [
+        ("kg", "PatientWeight", "70.5", "70.5"),
+        ("kg", "PatientWeight", "70,5 kg", "70.5"),
+        ("kg", "PatientWeight", "3500 g", "3.5"),
+        ("kg", "PatientWeight", "155LB", "70.3068"),
+        ("kg", "PatientWeight", "70 stone", ""),
+        ("kg", "PatientWeight", "heavy", ""),
+        ("m", "PatientSize", "172 cm", "1.72"),
+        ("m", "PatientSize", "1.72", "1.72"),
+        ("decimal", "PatientWeight", "7.05e1", "70.5"),
+        ("decimal", "PatientWeight", "1e999999999", ""),
+        ("decimal", "PatientWeight", "nan", ""),
+        ("decimal", "PatientWeight", "1" * 100, ""),
+        ("integer", "PatientWeight", "70,5", "70"),
+        ("integer", "PatientWeight", "71.5", "72"),
+        ("age", "PatientAge", "45", "045Y"),
+        ("age", "PatientAge", "6 m", "006M"),
+        ("age", "PatientAge", "045Y", "045Y"),
+        ("age", "PatientAge", "old", ""),
+        ("age", "PatientAge", "", "050Y"),
+    ],
+)
+def test_p24_numbers_and_ages(bind, item, doc, flat, facts, form, attribute, value, expected):
+    """P24: in the attribute's own unit; an age that is not stated is computed from the date of birth."""
+    stored = item({"PatientBirthDate": "19760705"} if form == "age" else {})
+    (tag,) = parse_path(attribute)
+    stored.patient[tag] = {"vr": vr(tag), "Value": [value] if value else []}  # as it came, whatever it is
+
+    found = flat(bind(f"format: {{{attribute}: {form}}}").respond(stored, doc({attribute: ""}), facts))
+
+    assert found[attribute] == expected
+
+
+@pytest.mark.parametrize(
+    ("birth", "expected"),
+    [("20240705", "002Y"), ("20240706", "023M"), ("20260405", "003M"), ("20260406", "090D"), ("20260705", "000D"),
+     ("20260706", ""), ("1976", ""), ("", "")],
+)  # fmt: skip
+def test_p24_a_computed_age_is_in_the_unit_that_says_most(answer, birth, expected):
+    """Days, months, years; no age without a whole date of birth, or before it."""
+    assert (
+        answer("format: {PatientAge: age}", {"PatientAge": "", "PatientBirthDate": birth})["PatientAge"]
+        == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "stored", "told"),
+    [
+        ("format: {SPS.ScheduledProcedureStepStartTime: HHMMSS}", {"SPS.ScheduledProcedureStepStartTime": "noon"},
+         ("SPS.ScheduledProcedureStepStartTime", "a value of VR TM cannot be read, and is sent empty")),
+        ("format: {'*Date': YYYYMMDD}", {"PatientBirthDate": "once"},
+         ("PatientBirthDate", "a value of VR DA cannot be read, and is sent empty")),
+        ("copy: {from: AdmissionID, to: PregnancyStatus}", {"AdmissionID": "x", "PregnancyStatus": ""},
+         ("PregnancyStatus", "AdmissionID holds no value of VR US")),
+        ("template: {PregnancyStatus: '{AdmissionID}'}", {"AdmissionID": "x", "PregnancyStatus": ""},
+         ("PregnancyStatus", "the text composed for it is no value of VR US")),
+        ("set: {PregnancyStatus: $calling_ae}", {"PregnancyStatus": ""},
+         ("PregnancyStatus", "what was to be put here is no value of its VR")),
+        ("text: {tags: PatientName, ops: ascii}", {"PatientName": "山田^太郎"},
+         ("PatientName", "a name has no reading in Latin letters")),
+        ("text: {tags: PatientName, ops: upper}", {"PatientName": "a"}, None),
+        ("copy: {from: AdmissionID, to: PregnancyStatus}", {"AdmissionID": "x"}, None),
+    ],
+)  # fmt: skip
+def test_r7_what_an_operation_cannot_handle_is_reported_with_its_line(
+    bind, item, doc, facts, lines, stored, told
+):
+    """Attribute and words, never the value; and only of what is sent."""
+    reports: list[Report] = []
+
+    bind(lines).respond(item(stored), doc(dict.fromkeys(stored, "")), facts, None, reports)
+
+    assert [(each.path, each.message) for each in reports] == ([told] if told else [])
+    assert all(each.origin.endswith("site.yaml:4") and each.serious for each in reports)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("format: {PatientName: YYYYMMDD}", "PatientName has VR PN: YYYYMMDD is no form of it"),
+        ("format: {PatientBirthDate: kg}", "PatientBirthDate has VR DA: kg is no form of it"),
+        ("template: {ReferencedStudySequence: x}", "ReferencedStudySequence has VR SQ, which holds no text"),
+    ],
+)
+def test_an_operation_on_an_attribute_it_is_not_for_is_a_mistake(bind, lines, message):
+    """It would never do anything."""
+    with pytest.raises(BadDocument, match=message):
+        bind(lines)
 
 
 def test_flat_operations_run_by_number_then_the_list_as_written(answer):
