@@ -27,9 +27,10 @@ COMMANDS = {
     "mapping": ("mwl.cli.mapping:mapping", "Explain, try, replay, learn and check device profiles."),
     "queries": ("mwl.cli.queries:queries", "Look at the queries that devices made."),
     "simulate": ("mwl.cli.simulate:simulate", "Play an imaging device against a worklist."),
-    "steps": ("mwl.cli.steps:steps", "Look at scheduled steps."),
+    "steps": ("mwl.cli.steps:steps", "Look at scheduled steps, and move them by hand."),
+    "performed": ("mwl.cli.performed:performed", "Look at performed steps; link and end them by hand."),
     "outbox": ("mwl.cli.outbox:outbox", "Look at what must be sent, send it again or discard it."),
-    "devices": ("mwl.cli.devices:devices", "List configured devices and callers that were refused."),
+    "devices": ("mwl.cli.devices:devices", "List configured devices and unknown callers; let one in."),
     "users": ("mwl.cli.users:users", "Make passwords of users that devices act for."),
     "db": ("mwl.cli.db:db", "Look at the database's schema, or bring it up to date."),
 }

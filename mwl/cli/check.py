@@ -40,10 +40,14 @@ class Check:
 def check(*, show: bool, as_json: bool) -> None:
     """Check the configuration, all profiles, the database and the ports.
 
+    Mistakes in the configuration and in profiles are told in one go.
+
     Ends with the gravest finding: 78 configuration or profiles, 69 database, 1 a port that is
     taken (by a running broker, perhaps) or a folder of profiles that is not there.
     """
-    configuration = options.configuration()
+    from mwl.broker import load
+
+    configuration = load(options.config_path())
     settings = list(configuration.effective()) if show else []
     checks = list(_checks(configuration))
     if as_json:
@@ -70,7 +74,7 @@ def _checks(configuration: Configuration) -> Iterator[Check]:
 
 def _profiles(configuration: Configuration) -> Iterator[Check]:
     from mwl.broker import bind
-    from mwl.broker.tls import server_context
+    from mwl.broker.tls import client_context, server_context
 
     try:
         bound = bind(configuration)
@@ -83,6 +87,15 @@ def _profiles(configuration: Configuration) -> Iterator[Check]:
                 yield Check(f"{section}.tls", DONE, "certificate and key fit")
         except BadDocument as error:
             yield from (Check(f"{section}.tls", BAD_CONFIGURATION, str(each)) for each in error.problems)
+    for name, system in configuration.systems.items():
+        place = ("systems", name, "status", "tls")
+        if system.status is None or system.status.tls is None:
+            continue
+        try:
+            client_context(configuration, place, system.status.tls)
+            yield Check(".".join(place), DONE, "what it names can be used")
+        except BadDocument as error:
+            yield from (Check(".".join(place), BAD_CONFIGURATION, str(each)) for each in error.problems)
 
 
 def _database(url: str) -> Check:

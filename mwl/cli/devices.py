@@ -1,52 +1,19 @@
-"""``mwl devices``: who may ask, and who asked and was turned away."""
+"""``mwl devices``: who may ask, who asks, who was turned away, and how to let one in."""
 
 from __future__ import annotations
-
-import dataclasses
 
 import click
 
 from mwl.cli import options
-from mwl.cli.output import print_json, print_table
+from mwl.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "list": ("mwl.cli.devices_list:listing", "List configured devices, and callers that are not."),
+    "admit": ("mwl.cli.devices_admit:admit", "Write what lets a caller in."),
+}
 
 
-@click.group(epilog="Example: mwl devices list")
+@click.group(cls=LazyGroup, table=COMMANDS, epilog="Example: mwl devices list")
 @options.config_option
 def devices() -> None:
-    """List configured devices and callers that were refused."""
-
-
-@devices.command("list", epilog="Example: mwl devices list --json")
-@options.limit_option
-@options.json_option
-@options.config_option
-def listing(limit: int, *, as_json: bool) -> None:
-    """List the devices of the configuration, then the callers that were refused, the latest first."""
-    from mwl.store import callers
-
-    configured = options.configuration().devices
-    refused = options.opened_store().read_now(lambda tx: callers.browse(tx, limit=limit))
-    if as_json:
-        print_json(
-            {
-                "configured": {title: device.model_dump(mode="json") for title, device in configured.items()},
-                "refused": [dataclasses.asdict(caller) for caller in refused],
-            }
-        )
-        return
-    print_table(
-        ["DEVICE", "PROFILE", "VARIABLES"],
-        [
-            (title, device.profile, ", ".join(f"{name}={value}" for name, value in device.vars.items()))
-            for title, device in configured.items()
-        ],
-    )
-    click.echo()
-    print_table(
-        ["REFUSED", "CALLED", "ADDRESS", "TIMES", "LAST", "WHY", "IMPLEMENTATION"],
-        [
-            (each.calling_ae, each.called_ae, each.address, each.count, each.last_seen, each.reason,
-             each.implementation_version or each.implementation_uid)
-            for each in refused
-        ],
-    )  # fmt: skip
+    """List configured devices and unknown callers; let one in."""

@@ -40,6 +40,7 @@ def listing(limit: int, *, as_json: bool, **chosen: Unpack[Selection]) -> None:
       mwl hl7 list --outcome refused --since today
       mwl hl7 list --accession ACC1001
       mwl hl7 list --patient PID001 --type ORM --json
+      mwl hl7 list --doubtful
     """
     zone = site_zone()
     query = wanted(chosen, zone)

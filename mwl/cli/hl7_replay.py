@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
+    from mwl.broker.preflight import Preflight
     from mwl.hl7.intake import Intake
     from mwl.hl7.replay import Replayed
     from mwl.store import Store, Transaction
@@ -50,7 +51,7 @@ def replay(
     MESSAGE is a number of the list or a control ID; otherwise the filters choose, and of what they
     choose only what was refused, unless --outcome or --again say otherwise.  Messages are applied in the
     order in which they first came, each by itself, as if it came now; the sender hears nothing of it.
-    The broker may be running; let it reload the profile first (SIGHUP), for the messages that follow.
+    The broker may be running; it takes a mended profile over by itself, for the messages that follow.
 
     Ends with 1 where a message was refused again.
 
@@ -69,9 +70,11 @@ def replay(
         query = dataclasses.replace(query, outcomes=REFUSED)
     store = options.opened_store()
     keys = store.read_now(lambda tx: _keys(tx, names, query))
-    intake, done = _intake(store), list["Replayed"]()
+    (intake, preflight), done = _intake(store), list["Replayed"]()
     try:
         asyncio.run(_replay(store, intake, keys, done, again=again, rehearsed=dry_run, stop=stop))
+        if not dry_run:
+            asyncio.run(_look_at(preflight, done))
     finally:
         _show(done, zone, as_json=as_json, dry_run=dry_run)
     if any(each.refused for each in done):
@@ -90,21 +93,34 @@ def _keys(tx: Transaction, names: Sequence[str], query: Wanted) -> list[int]:
     return [key for key in found.values() if key is not None]
 
 
-def _intake(store: Store) -> Intake:
-    """Return what takes messages in as the configured broker does; raise `BadDocument`."""
+def _intake(store: Store) -> tuple[Intake, Preflight]:
+    """Return what takes messages in, and looks at orders, as the configured broker; raise `BadDocument`."""
     from mwl.broker import bind, systems
+    from mwl.broker.conducts import conducts
+    from mwl.broker.preflight import Preflight, View
     from mwl.hl7.intake import Intake
 
     configuration = options.configuration()
     profiles = bind(configuration)
-    return Intake(
+    view = View(profiles.devices, configuration.dicom.ae_title, profiles.zone)
+    intake = Intake(
         store,
         systems.configured(configuration, profiles.systems),
         profiles.site,
         systems.told(configuration),
         lambda: dt.datetime.now(dt.UTC),
         allowances=systems.allowances(configuration),
+        conducts=conducts(configuration, profiles),
     )
+    return intake, Preflight(store, view)
+
+
+async def _look_at(preflight: Preflight, done: Sequence[Replayed]) -> None:
+    """Hold what was ordered against the devices: a broker that runs hears nothing of a replay."""
+    for each in done:
+        if each.verdict.done:
+            preflight.note(each.verdict.key, each.verdict.done)
+    await preflight.finish()
 
 
 async def _replay(

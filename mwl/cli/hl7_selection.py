@@ -31,6 +31,7 @@ class Selection(TypedDict):
     outcome: tuple[str, ...]
     since: str | None
     until: str | None
+    doubtful: bool
 
 
 _OPTIONS = (
@@ -48,6 +49,7 @@ _OPTIONS = (
     ),
     click.option("--since", metavar="WHEN", help=f"Only what came then or later: {times.FORMS}."),
     click.option("--until", metavar="WHEN", help="Only what came before."),
+    click.option("--doubtful", is_flag=True, help="Only with steps that devices are not sent, or refuse."),
 )
 
 
@@ -82,6 +84,7 @@ def wanted(chosen: Selection, zone: ZoneInfo) -> Wanted:
         outcomes=tuple(outcomes),
         since=times.option(chosen["since"], "since", zone),
         until=times.option(chosen["until"], "until", zone),
+        doubtful=chosen["doubtful"],
     )
 
 

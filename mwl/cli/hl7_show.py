@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mwl.cli import options, times
+from mwl.cli.doubt_view import plain_doubts, print_doubts
 from mwl.cli.hl7_list import outcome, plain
 from mwl.cli.hl7_selection import site_zone
 from mwl.cli.hl7_systems import configured_systems, site_facts
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mwl.hl7.envelope import Envelope, System
     from mwl.hl7.explain import Explanation
     from mwl.store import Transaction
+    from mwl.store.doubts import Doubt
     from mwl.store.journal import StoredMessage
     from mwl.store.links import Effects
 
@@ -38,8 +40,9 @@ _INDENT = "  "
 def show(message: str, *, values: bool, raw: bool, as_json: bool) -> None:
     """Show one MESSAGE: its number in the list, or else its control ID (the latest of several).
 
-    Segments, fields, the answer it got, other attempts, and the patients, procedures and steps it
-    touched.  --values reads it with the profile as it stands in the files now.
+    Segments, fields, the answer it got, other attempts, the patients, procedures and steps it touched,
+    and what devices will not be sent of these, or may refuse.  --values reads it with the profile as it
+    stands in the files now.
 
     \b
     Examples:
@@ -48,7 +51,7 @@ def show(message: str, *, values: bool, raw: bool, as_json: bool) -> None:
       mwl hl7 show 17 --raw > message.hl7
     """
     zone = site_zone()
-    stored, effects = options.opened_store().read_now(lambda tx: _found(tx, message))
+    stored, effects, doubts = options.opened_store().read_now(lambda tx: _found(tx, message))
     if raw:
         sys.stdout.buffer.write(stored.raw)
         return
@@ -57,19 +60,22 @@ def show(message: str, *, values: bool, raw: bool, as_json: bool) -> None:
 
     explanation = explain(envelope)
     if as_json:
-        print_json(_plain(stored, effects, explanation, values=values))
+        doubtful = plain_doubts(each for found in doubts.values() for each in found)
+        print_json({**_plain(stored, effects, explanation, values=values), "doubts": doubtful})
     else:
         _print(stored, effects, explanation, zone, values=values)
+        print_doubts(doubts)
 
 
-def _found(tx: Transaction, text: str) -> tuple[StoredMessage, Effects]:
-    from mwl.store import journal, links
+def _found(tx: Transaction, text: str) -> tuple[StoredMessage, Effects, dict[int, list[Doubt]]]:
+    from mwl.store import doubts, journal, links
 
     key = journal.named(tx, text)
     found = None if key is None else journal.read(tx, key)
     if found is None:
         raise Refused(Refusal.UNKNOWN, f"no message has the number or control ID {printable(text)}")
-    return found, links.of_message(tx, found.entry.key)
+    key = found.entry.key
+    return found, links.of_message(tx, key), doubts.of_message(tx, key)
 
 
 def _envelope(stored: StoredMessage, *, needed: bool) -> Envelope:
@@ -143,7 +149,7 @@ def _segments(explanation: Explanation) -> list[str]:
     """Return a message line by line, in whatever form it is."""
     if explanation.message:
         return [segment.text for segment in explanation.message.segments]
-    return [line for line in explanation.envelope.decoded().text.splitlines() if line.strip()]
+    return [line for line in explanation.envelope.decoded.text.splitlines() if line.strip()]
 
 
 def _answer(raw: bytes | None, explanation: Explanation) -> list[str]:

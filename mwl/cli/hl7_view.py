@@ -53,10 +53,12 @@ def attributes(
     Orders of one message may give equal values: one that was *told* (by its identity) for a document
     before this one stands behind this one's only where nothing else does.
     """
+    from mwl.hl7.explain import behind
+
     here: set[int] = set()
     for path, tags, element in _flat(document, (), ()):
-        behind = _behind(tags, element, values)
-        value = next((each for each in behind if id(each) not in told), behind[0] if behind else None)
+        given = behind(tags, element, values)
+        value = next((each for each in given if id(each) not in told), given[0] if given else None)
         if value:
             here.add(id(value))
         yield path, shown(element), value.source if value else "", short(value.origin) if value else ""
@@ -74,21 +76,6 @@ def _flat(
         for index, item in enumerate(items, 1):
             name = keyword(tag) if index == 1 else f"{keyword(tag)}[{index}]"
             yield from _flat(item, (*names, name), path)
-
-
-def _behind(tags: tuple[str, ...], element: Element, values: Sequence[Value]) -> list[Value]:
-    """Return the values that may have given an attribute: of its target, or of a sequence around it."""
-    same = [value for value in values if value.tags == tags and value.element is not None]
-    around = [value for value in values if value.tags and value.tags == tags[: len(value.tags)]]
-    holding = [value for value in around if _holds(value.element, tags[len(value.tags) :], element)]
-    return holding or same
-
-
-def _holds(outer: Element | None, path: tuple[str, ...], element: Element) -> bool:
-    if not path:
-        return outer == element
-    items = outer.get("Value", []) if outer and outer.get("vr") == "SQ" else []
-    return any(path[0] in item and _holds(item[path[0]], path[1:], element) for item in items)
 
 
 # ── values and findings ──

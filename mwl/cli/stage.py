@@ -1,7 +1,7 @@
 """The parts that `mwl demo` plays: a RIS that orders and is told, devices that query and perform.
 
-They speak to the broker over the network like anybody else; what they say comes from the fixtures
-folder, with today's date filled in.
+They speak to the broker over the network like anybody else.  CT1 asks as the GE CT of `mwl simulate`;
+what else is said comes from the fixtures folder, with today's date filled in.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from rich.table import Table
 
 from mwl.config import Address
 from mwl.dicom import requestor
+from mwl.dicom.emulators import Emulator
 from mwl.dicom.uids import new_uid
+from mwl.errors import MwlError
 from mwl.hl7.ack import acknowledge
 from mwl.hl7.message import parse
 from mwl.hl7.mllp import Deframer, Frame, frame
 from mwl.hl7.sender import send
 from mwl.model import Document, items, text
 
-DEVICES = {"CT1": "ge-ct", "US1": "us-generic"}
 _STEP = "00400100"
 _COLUMNS = {
     "start": (_STEP, "00400003"), "patient": ("00100010",), "ID": ("00100020",),
@@ -105,11 +106,13 @@ class Stage:
     async def refresh(self, why: str) -> dict[str, list[Document]]:
         """Query as both devices and show what each would show."""
         self._heading(why)
-        found = {}
-        for device, query in DEVICES.items():
-            keys = json.loads(self._fill(self.fixtures / "queries" / f"{query}.json"))
-            found[device] = await asyncio.to_thread(requestor.find, self._peer(device), keys)
-            self._show(device, found[device])
+        keys = json.loads(self._fill(self.fixtures / "queries" / "us-generic.json"))
+        found = {
+            "CT1": await asyncio.to_thread(self._scanner),
+            "US1": await asyncio.to_thread(requestor.find, self._peer("US1"), keys),
+        }
+        for device, worklist in found.items():
+            self._show(device, worklist)
         return found
 
     async def begin(self, item: Document) -> None:
@@ -134,6 +137,14 @@ class Stage:
         self.console.print("[green]0000[/green]  and the RIS is told:")
         async with asyncio.timeout(30):
             self._lines("yellow", await self.ris.told.get())
+
+    def _scanner(self) -> list[Document]:
+        """Return what the console of CT1 shows of today's list."""
+        dicom = self.addresses["dicom"]
+        seen = Emulator("sim-ge-ct", (dicom.host, dicom.port), ae="CT1", today=self.today).run()
+        if not seen.content:
+            raise MwlError("CT1 shows an error or refuses an entry", says=seen.error)
+        return seen.shown
 
     def _peer(self, device: str) -> requestor.Peer:
         dicom = self.addresses["dicom"]

@@ -19,7 +19,7 @@ class Answered:
     """All that became of a query."""
 
     asked: Asked
-    matched: tuple[StepRef, ...]  # in the order of the list, the profile's limit applied
+    matched: tuple[StepRef, ...]  # by start; where the profile does not arrange them, its limit applied
     overflow: bool  # there were more than the profile's limit
     answers: tuple[Answer, ...]  # sent, withheld and excluded, in the order of the list
 
@@ -42,16 +42,13 @@ def answer(
     found = steps.match(tx, asked.query)
     limit = asked.query.limit
     refs = found if limit is None else found[:limit]
-    items = steps.load(tx, refs)
-    return Answered(
-        asked,
-        tuple(refs),
-        len(found) > len(refs),
-        tuple(answering.answers(asked, _listed(items, refs), trace)),
-    )
+    items = _in_order(steps.load(tx, refs), refs)
+    listing = answering.listed(asked, items, trace, more=len(found) > len(refs))
+    answers = tuple(answering.answers_of(asked, listing.entries, trace))
+    return Answered(asked, tuple(refs), listing.overflow, answers)
 
 
-def _listed(items: Sequence[WorklistItem], refs: Sequence[StepRef]) -> list[WorklistItem]:
-    """Return loaded items in the order of the list."""
+def _in_order(items: Sequence[WorklistItem], refs: Sequence[StepRef]) -> list[WorklistItem]:
+    """Return loaded items in the order of their references."""
     by_key = {item.ref.key: item for item in items}
     return [by_key[ref.key] for ref in refs if ref.key in by_key]

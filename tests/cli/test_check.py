@@ -53,6 +53,19 @@ def test_a_wrong_profile_ends_with_78(mwl, written):
     assert results(outcome)["web.listen"] == 0
 
 
+def test_a_wrong_configuration_is_told_with_the_mistakes_of_its_profiles(mwl, written):
+    """One round for whoever has to mend both."""
+    written("retention: {mesages: 3d}\ndevices: {CT1: {profile: generik}}\n")
+
+    outcome = mwl("check")
+
+    assert outcome.code == 78
+    assert [line.partition(": ")[2] for line in outcome.err.splitlines()] == [
+        "error: unknown key 'mesages': did you mean 'messages'?",
+        "error: there is no profile 'generik' for devices: did you mean 'generic'?",
+    ]
+
+
 def test_a_database_that_is_away_ends_with_69(mwl, written):
     """The password is not shown."""
     written("database: postgresql+psycopg://user:secret@127.0.0.1:1/none\n")
@@ -112,6 +125,18 @@ def test_a_certificate_that_is_missing_ends_with_78(mwl, tmp_path):
 
     assert outcome.code == 78
     assert results(outcome)["hl7.tls"] == 78
+
+
+def test_whom_a_system_is_told_by_tls_is_checked(mwl, tmp_path):
+    """Each system for itself, as its connection would be set up."""
+    status = 'status: {to: "h:1", tls: {%s}}'
+    (tmp_path / "mwl.yaml").write_text(
+        FREE + f"systems: {{A: {{{status % ''}}}, B: {{application: B, {status % 'authorities: a.pem'}}}}}\n"
+    )
+
+    found = results(mwl("check", "--json"))
+
+    assert (found["systems.A.status.tls"], found["systems.B.status.tls"]) == (0, 78)
 
 
 def test_every_setting_is_shown_with_its_origin(mwl, written, monkeypatch):

@@ -105,7 +105,7 @@ def test_an_unknown_step_is_refused(mwl, database):
 
 def test_items_of_a_sequence_are_indented():
     """A sequence shows how many items it has, then each."""
-    from mwl.cli.steps import described
+    from mwl.cli.described import described
 
     code = {"00080100": {"vr": "SH", "Value": ["A", "B"]}, "00080104": {"vr": "LO"}}
 
