@@ -17,7 +17,9 @@ from mwl import logs, metrics
 from mwl.dicom.association import Association, Limits, Timeouts
 from mwl.dicom.limits import Limit, struck
 from mwl.dicom.negotiation import Answer, Terms
+from mwl.dicom.operations import MESSAGE_ID_WHERE_MISSING
 from mwl.dicom.pdu import KIBIBYTE
+from mwl.dicom.quarantine import Quarantine
 from mwl.dicom.refused_contexts import RefusedContexts
 from mwl.dicom.service import EVERYTHING, AssociationFacts, Extensions, Rejection, Service
 from mwl.dicom.tls import Handshake
@@ -62,6 +64,9 @@ class Acceptor:
         extend: Callable[[AssociationFacts], Extensions] | None = None,
         users: Callable[[], Users] | None = None,
         on_rejected: Callable[[AssociationFacts, Rejection], None] | None = None,
+        known: Callable[[AssociationFacts], bool] | None = None,
+        quarantine: Quarantine | None = None,
+        unnumbered: Callable[[AssociationFacts], int | None] | None = None,
     ) -> None:
         """*services* is by SOP class.
 
@@ -69,7 +74,9 @@ class Acceptor:
         best first; what it does not name, the device's own order decides.  *extend* says what of the
         worklist's extended negotiation a device may have; without it that is everything.  *users*
         gives those that peers may act for at the time; without it nobody is checked.  *on_rejected*
-        hears of refusals.
+        hears of refusals.  Whom *admit* lets in although they are not *known* stand in *quarantine*.
+        *unnumbered* says what a device's request without Message ID is answered under, None to refuse it;
+        without it that is number 1.
         """
         self.timeouts = settings.timeouts
         self.limits = settings.limits
@@ -81,6 +88,9 @@ class Acceptor:
         self._users = users
         self._nobody = Users()
         self._on_rejected = on_rejected
+        self._known = known
+        self._quarantine = quarantine
+        self._unnumbered = unnumbered
         self._refused_contexts = RefusedContexts()
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
@@ -196,19 +206,32 @@ class Acceptor:
         if self._on_rejected is not None:
             self._on_rejected(facts, rejection)
 
+    def holds(self, facts: AssociationFacts) -> bool:
+        """Tell whether the caller is let in only to be looked at."""
+        return self._quarantine is not None and self._known is not None and not self._known(facts)
+
+    def unnumbered(self, facts: AssociationFacts) -> int | None:
+        """Return what a request without Message ID is answered under; None refuses it (F52)."""
+        return self._unnumbered(facts) if self._unnumbered else MESSAGE_ID_WHERE_MISSING
+
     def established(self, facts: AssociationFacts, accepted: Answer) -> None:
         """Count a new association, and note which of its contexts were refused."""
+        if facts.held and self._quarantine is not None:
+            self._quarantine.enter(facts)
         self._established += 1
         metrics.associations_open.inc()
         if accepted.refused:
             self._refused_contexts.note(facts, accepted.refused, len(accepted.contexts))
 
-    def ended(self, how: Ending, *, established: bool) -> None:
-        """Count the end of an association, or of the attempt at one."""
+    def ended(self, how: Ending, established: AssociationFacts | None) -> None:
+        """Count the end of an association; None: of the attempt at one."""
         metrics.associations_total.labels(how.value).inc()
-        if established:
-            self._established -= 1
-            metrics.associations_open.dec()
+        if established is None:
+            return
+        self._established -= 1
+        metrics.associations_open.dec()
+        if established.held and self._quarantine is not None:
+            self._quarantine.leave(established)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run *work* as a task that `stop` waits for."""

@@ -10,16 +10,17 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mwl.dicom import status, zones
-from mwl.dicom.encoding import decode_dataset, encode_dataset
+from mwl.dicom.encoding import Framing, decode_dataset, encode_dataset
 from mwl.dicom.keys import UNMATCHED
 from mwl.dicom.matching import BadIdentifier, Understood, understand
-from mwl.mapping.devices.device import DeviceProfile, Facts, Withheld
+from mwl.mapping.devices.device import DeviceProfile, Entry, Facts, Report, Withheld
+from mwl.mapping.devices.operations.order import MOST_ARRANGED
 from mwl.mapping.text.charset import CharacterSet
 from mwl.mapping.trace import Trace
-from mwl.model import Document, WorklistItem
+from mwl.model import Document, StepRef, WorklistItem
 from mwl.query import WorklistQuery
 
 _DATA_SET_TYPE = "00000800"
@@ -49,7 +50,8 @@ class Asked:
     query: WorklistQuery
     transfer_syntax: str
     charset_terms: tuple[str, ...]
-    zone: dt.timezone | None  # of the device's dates and times; None: the site's
+    zone: dt.tzinfo | None  # of the device's dates and times; None: the site's
+    offset: dt.timezone | None  # of that zone, where it was negotiated: answers state it (A-46)
     site_zone: dt.tzinfo
     cache_key: bytes | None  # None: the responses are never the same again
 
@@ -70,6 +72,8 @@ class Composed:
     charset: CharacterSet
     notes: tuple[str, ...]  # what was done so that the character set holds it
     data: bytes
+    reports: tuple[Report, ...] = ()  # what could not be done, and what the device may refuse
+    marks: tuple[tuple[str, ...], ...] = ()  # values that no other response of the list should have
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,18 @@ class Answer:
 
     item: WorklistItem
     composed: Composed | None = None
-    withheld: Withheld | None = None  # `Excluded` where a filter left it out on purpose
+    withheld: Withheld | None = None  # `Excluded` where the profile left it out on purpose
+    refs: tuple[StepRef, ...] = ()  # the steps it stands for, the one that leads first; none: a notice
+    part: int = 0  # which of the lines that one step was split into
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The list before its entries are composed."""
+
+    entries: tuple[Entry, ...]
+    overflow: bool  # there was more than the device's limit
+    reports: tuple[Report, ...] = ()  # what could not be done to the list
 
 
 def read(
@@ -88,10 +103,23 @@ def read(
 
     Raises `BadIdentifier` for keys that mean nothing, `Undecodable` for bytes that are no data set.
     """
+    return at(meaning(question, profile, facts, site_zone, trace), facts)
+
+
+def at(asked: Asked, facts: Facts) -> Asked:
+    """Return *asked* as of *facts*, whose time decides which steps a limit leaves."""
+    nearest = f"{facts.now:%Y%m%d%H%M%S}" if asked.profile.limit.nearest else None
+    return replace(asked, facts=facts, query=replace(asked.query, nearest=nearest))
+
+
+def meaning(
+    question: Question, profile: DeviceProfile, facts: Facts, site_zone: dt.tzinfo, trace: Trace | None = None
+) -> Asked:
+    """Do as `read`, whatever the time is, unless the profile itself looks at it."""
     if not question.identifier:  # 12.2: no identifier at all must never mean "everything"
         raise BadIdentifier(_DATA_SET_TYPE, "the request has no identifier")
     syntax = question.transfer_syntax
-    keys = decode_dataset(question.identifier, syntax)
+    keys = _decoded(question, profile, trace)
     # The first of several may be empty: the default repertoire (A-52).
     terms = tuple(str(term or "") for term in keys.get(_CHARACTER_SET, {}).get("Value", ()))
     requested = profile.accept(keys, trace)
@@ -99,13 +127,13 @@ def read(
         raise BadIdentifier(_DATA_SET_TYPE, "the identifier has no keys")
     rewritten = profile.rewrite(requested, facts, trace)
     understood = understand(rewritten, lenient=profile.lenient, fuzzy=profile.fuzzy_names or question.fuzzy)
-    zone = zones.stated(keys) if question.timezone else None
+    offset = zones.stated(keys) if question.timezone else None
+    zone = offset or profile.zone
     criteria = understood.criteria
     if zone is not None:
         criteria = zones.in_site_time(criteria, zone, site_zone)
-    limit = profile.limit
-    nearest = f"{facts.now:%Y%m%d%H%M%S}" if limit.overflow == "nearest_now" else None
-    query = WorklistQuery(criteria + profile.filters(rewritten, facts), limit.max, nearest)
+    filters = profile.filters(rewritten, facts, requested)
+    query = WorklistQuery(criteria + filters, _most(profile))
     seen = profile.seen(facts)
     made_from = (profile.digest, seen, syntax, terms, zone, _shape(requested))
     cache_key = None if seen is None else _digest(*made_from)
@@ -120,36 +148,90 @@ def read(
         syntax,
         terms,
         zone,
+        offset,
         site_zone,
         cache_key,
     )
 
 
+def _decoded(question: Question, profile: DeviceProfile, trace: Trace | None) -> Document:
+    """Return the identifier, in the character set that it is in (F43)."""
+    relabelling = profile.relabelling
+    if relabelling is None:
+        return decode_dataset(question.identifier, question.transfer_syntax)
+
+    def relabel(stated: str, text: bytes) -> CharacterSet | None:
+        found = relabelling.charset(stated, text)
+        if found is not None and trace is not None:
+            said = "its text is not in the character set it states, and is read as what it looks like"
+            trace.note("accept", relabelling.origin, "SpecificCharacterSet", None, None, said, "accept")
+        return found
+
+    return decode_dataset(question.identifier, question.transfer_syntax, relabel)
+
+
+def _most(profile: DeviceProfile) -> int | None:
+    """Return how many steps are read: where lines are made of them, more than the device's limit of lines."""
+    if not profile.arranges:
+        return profile.limit.max
+    return max(MOST_ARRANGED, profile.limit.max or 0)
+
+
+def listed(
+    asked: Asked, items: Sequence[WorklistItem], trace: Trace | None = None, *, more: bool = False
+) -> Listing:
+    """Return the entries that *items*, in the order of their start, make (P11 to P15).
+
+    *more* tells that the store had more than it was asked for.
+    """
+    profile, reports = asked.profile, list[Report]()
+    if profile.arranges:
+        found = profile.arranged(items, asked.facts, trace, reports)
+        entries = profile.limit.cut(found, asked.facts.now)
+        more = more or len(entries) < len(found)
+    else:
+        entries = [Entry.of(item) for item in items]
+    notice = profile.limit.notice_of(entries, asked.facts) if more else None
+    return Listing((*entries, notice) if notice else tuple(entries), more, tuple(reports))
+
+
 def compose(asked: Asked, item: WorklistItem, trace: Trace | None = None) -> Composed:
     """Return the response for *item*.
 
-    Raises `Withheld` where it must not be sent, `Excluded` where the profile's filter leaves it out.
+    Raises `Withheld` where it must not be sent, `Excluded` where the profile leaves it out on purpose.
     """
-    document = _respond(asked, item, trace)
-    charset, fitted, notes = asked.profile.choose_charset(document, asked.charset_terms, trace)
-    return Composed(fitted, charset, notes, encode_dataset(fitted, asked.transfer_syntax, charset))
+    profile, reports = asked.profile, list[Report]()
+    document = _respond(asked, item, trace, reports)
+    charset, fitted, notes = profile.choose_charset(document, asked.charset_terms, trace)
+    wire = profile.wire
+    framing = Framing(wire.sequences == "undefined", wire.group_lengths == "present")
+    data = encode_dataset(fitted, asked.transfer_syntax, charset, framing)
+    return Composed(fitted, charset, notes, data, tuple(reports), profile.marks(fitted))
 
 
 def answers(asked: Asked, items: Sequence[WorklistItem], trace: Trace | None = None) -> Iterator[Answer]:
-    """Yield what becomes of *items*, in the order in which they are sent (P15)."""
-    for item in asked.profile.ordered(items) if asked.profile.sorts else items:
+    """Yield what becomes of *items*, which are in the order of their start, as they are sent."""
+    yield from answers_of(asked, listed(asked, items, trace).entries, trace)
+
+
+def answers_of(asked: Asked, entries: Sequence[Entry], trace: Trace | None = None) -> Iterator[Answer]:
+    """Yield what becomes of the *entries* of a list."""
+    for entry in entries:
+        item, refs, part = entry.item, entry.refs, entry.part
         try:
-            yield Answer(item, compose(asked, item, trace))
+            yield Answer(item, compose(asked, item, trace), None, refs, part)
         except Withheld as reason:
-            yield Answer(item, withheld=reason)
+            yield Answer(item, None, reason, refs, part)
 
 
-def _respond(asked: Asked, item: WorklistItem, trace: Trace | None) -> Document:
+def _respond(asked: Asked, item: WorklistItem, trace: Trace | None, reports: list[Report]) -> Document:
     if asked.zone is None:
-        return asked.profile.respond(item, asked.requested, asked.facts, trace)
+        return asked.profile.respond(item, asked.requested, asked.facts, trace, reports)
     moved = zones.in_zone(item, asked.zone, asked.site_zone)
-    response = asked.profile.respond(moved, asked.requested, asked.facts, trace)
-    return {**response, zones.OFFSET: {"vr": "SH", "Value": [zones.written(asked.zone)]}}
+    response = asked.profile.respond(moved, asked.requested, asked.facts, trace, reports)
+    if asked.offset is None:
+        return response
+    return {**response, zones.OFFSET: {"vr": "SH", "Value": [zones.written(asked.offset)]}}
 
 
 def _digest(*parts: object) -> bytes:

@@ -35,6 +35,7 @@ from mwl.dicom.operations import Operations
 from mwl.dicom.pdu import KIBIBYTE, Malformed, TooLong, pdvs
 from mwl.dicom.proposal import Proposal, read
 from mwl.dicom.service import AssociationEnded, AssociationFacts, Rejection, Service, UserIdentity
+from mwl.dicom.tls import common_name
 from mwl.dicom.upper_layer import (
     Artim,
     Close,
@@ -115,8 +116,14 @@ class Host(Protocol):
     def established(self, facts: AssociationFacts, accepted: Answer) -> None:
         """Take note of a new association."""
 
-    def ended(self, how: Ending, *, established: bool) -> None:
-        """Take note of the end of an association, or of the attempt at one."""
+    def holds(self, facts: AssociationFacts) -> bool:
+        """Tell whether the caller is let in only to be looked at."""
+
+    def unnumbered(self, facts: AssociationFacts) -> int | None:
+        """Return what a request without Message ID is answered under; None refuses it (F52)."""
+
+    def ended(self, how: Ending, established: AssociationFacts | None) -> None:
+        """Take note of the end of an association; None: of the attempt at one."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run *work* as a task that a shutdown waits for."""
@@ -308,7 +315,8 @@ class Association(asyncio.Protocol):
         except Malformed as fault:
             self._perform(self._upper.violation(str(fault)))
             return
-        self._facts = facts = proposal.facts(self._address)
+        name = common_name(self._transport.get_extra_info("peercert"))
+        self._facts = facts = proposal.facts(self._address, name)
         users, identity = self._host.users, proposal.user.identity
         if rejection := proposal.objection() or self._host.judge(facts):
             self._reject(facts, rejection)
@@ -337,10 +345,18 @@ class Association(asyncio.Protocol):
             return
         accepted = answer(proposal, self._host.terms(facts, identified=bool(verdict.user)))
         granted, limits = accepted.extensions, self._host.limits
-        facts = replace(facts, user=verdict.user, fuzzy=granted.fuzzy, timezone=granted.timezone)
-        self._facts = facts
+        self._facts = facts = replace(
+            facts,
+            user=verdict.user,
+            fuzzy=granted.fuzzy,
+            timezone=granted.timezone,
+            held=self._host.holds(facts),
+        )
         self._assembler = Assembler(accepted.contexts, limits.message)
-        self._operations = Operations(self._host.services, facts, self, facts.max_pdu or limits.pdu.data)
+        self._operations = Operations(
+            self._host.services, facts, self, facts.max_pdu or limits.pdu.data,
+            lambda: self._host.unnumbered(facts),
+        )  # fmt: skip
         self._perform(self._upper.accept(accepted.octets))
         self._host.established(facts, accepted)
 
@@ -358,7 +374,7 @@ class Association(asyncio.Protocol):
         if self._deciding is not None:
             self._deciding.cancel()
         self._wake()
-        self._host.ended(end.how, established=self._operations is not None)
+        self._host.ended(end.how, self._facts if self._operations is not None else None)
         self._report(end)
         if self._draining:  # a shutdown does not wait for the peer to close
             self._close()

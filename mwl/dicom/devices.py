@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from mwl.dicom.quarantine import Quarantine
 from mwl.dicom.service import AssociationFacts, NotAuthorized, Rejection
 from mwl.mapping.devices.device import DeviceProfile, Facts
 
 ANYONE = "*"
+NOT_A_DEVICE = "not a configured device"
+"""What a caller is told that may ask nothing (status 0124)."""
 
 # PS3.8 Table 9-21: result, source, reason (E-04).
 CALLING_AE_NOT_RECOGNISED = Rejection(1, 1, 3)
@@ -32,6 +35,10 @@ class Device:
     label: str
     profile: DeviceProfile
 
+    def title(self, association: AssociationFacts) -> str:
+        """Return the AE title the device is known by, whichever of its own it calls with (M11)."""
+        return association.calling_ae if self.label == ANYONE else self.label
+
 
 class Devices:
     """The devices of one configuration."""
@@ -42,31 +49,45 @@ class Devices:
         profiles: Mapping[str, DeviceProfile],
         zone: ZoneInfo,
         clock: Callable[[], dt.datetime] = _now,
+        quarantine: Quarantine | None = None,
+        also: Mapping[str, str] | None = None,
     ) -> None:
-        """*profiles* maps a calling AE title, or ``*``, to its bound profile; *zone* is the site's."""
+        """*profiles* maps a calling AE title, or ``*``, to its bound profile; *zone* is the site's.
+
+        *also* maps another AE title of a device to the one it stands under (M11).  Callers that are no
+        device stand in *quarantine*; without one they are rejected.
+        """
         self._ae_title = ae_title
         self._devices = {label: Device(label, profile) for label, profile in profiles.items()}
+        self._devices |= {other: self._devices[label] for other, label in (also or {}).items()}
         self.zone = zone
         self._clock = clock
+        self._quarantine = quarantine
 
     def admit(self, association: AssociationFacts) -> Rejection | None:
         """Return why an association is refused, or None; called AE titles are compared exactly (E-05)."""
         if association.called_ae != self._ae_title:
             return CALLED_AE_NOT_RECOGNISED
-        if association.calling_ae in self._devices or ANYONE in self._devices:
+        if self.known(association) is not None:
+            return None
+        if self._quarantine is not None and self._quarantine.room(association.address):
             return None
         return CALLING_AE_NOT_RECOGNISED
 
     def of(self, association: AssociationFacts) -> Device:
         """Return the device of an association.
 
-        Raises `NotAuthorized` for one that was admitted under another configuration and is none now:
-        a reload does not wait until it releases its association.
+        Raises `NotAuthorized` for a caller in quarantine, and for one that was admitted under another
+        configuration and is no device now: a reload does not wait until it releases its association.
         """
-        device = self._devices.get(association.calling_ae) or self._devices.get(ANYONE)
+        device = self.known(association)
         if device is None:
-            raise NotAuthorized("not a configured device", calling_ae=association.calling_ae)
+            raise NotAuthorized(NOT_A_DEVICE, calling_ae=association.calling_ae)
         return device
+
+    def known(self, association: AssociationFacts) -> Device | None:
+        """Return the device of an association, None for a caller that no entry stands for."""
+        return self._devices.get(association.calling_ae) or self._devices.get(ANYONE)
 
     def facts(self, association: AssociationFacts) -> Facts:
         """Return what a profile may know of a request: who asks, from where, and the site's time."""
@@ -76,5 +97,6 @@ class Devices:
             address=association.address,
             implementation_uid=association.implementation_uid,
             implementation_version=association.implementation_version,
+            common_name=association.common_name,
             now=self._clock().astimezone(self.zone),
         )

@@ -9,6 +9,10 @@ keys on start date and start time are one interval (A-40).  A sequence other tha
 step's is one criterion whose parts must hold in the same item (A-43).  A key that this worklist
 does not match on is listed as unsupported, never guessed at (A-20).
 
+A device's profile may have left marks on keys (`mwl.mapping.devices.operations.request`): by which
+operation one is matched, what does not count in comparing, whether the items of the step's sequence
+are alternatives.
+
 A key that breaks its own form raises `BadIdentifier` (A900 with Offending Element); a lenient
 caller gets a criterion that nothing satisfies instead, so that a typing mistake never widens a list.
 """
@@ -17,14 +21,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mwl import names
 from mwl.dicom.keys import MATCHING, UNMATCHED
 from mwl.errors import MwlError
 from mwl.mapping import paths
+from mwl.mapping.devices.operations.request import (
+    asks_either,
+    folds_of,
+    how,
+    meant,
+    stands_apart,
+    steps_of,
+)
 from mwl.model import STEP_SEQUENCE, Document, Element, person_name
-from mwl.query import START_DATE, START_TIME, Criterion, Op, Path, normal_time
+from mwl.query import START_DATE, START_TIME, Criterion, Fold, Op, Path, normal_time
 
 _WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"})  # A-27
 _EXACT_VRS = frozenset({"UI", "IS", "DS", "US", "SS", "UL", "SL", "AT", "AS"})
@@ -65,9 +77,32 @@ def understand(keys: Document, *, lenient: bool = False, fuzzy: bool = False) ->
     With *fuzzy*, person names are matched by how they sound, in any order of their words (A-26).
     """
     reading = _Reading(lenient, fuzzy)
+    if asks_either(keys.get(STEP_SEQUENCE, {})):
+        _read_alternatives(reading, keys)
+    else:
+        _read_all(reading, keys)
+    return Understood(tuple(reading.criteria), tuple(reading.unsupported))
+
+
+def _read_all(reading: _Reading, keys: Document) -> None:
     for path, element in _keys(keys):
         _read(reading, path, element)
-    return Understood(tuple(_combined(reading.criteria)), tuple(reading.unsupported))
+    if not stands_apart(paths.get(keys, START_TIME)):
+        reading.criteria = _combined(reading.criteria)
+
+
+def _read_alternatives(reading: _Reading, keys: Document) -> None:
+    """Read a step's sequence of several items, of which one must hold beside what all of them share."""
+    _read_all(reading, {tag: element for tag, element in keys.items() if tag != STEP_SEQUENCE})
+    found: list[Criterion] = []
+    for each in steps_of(keys):
+        inner = _Reading(reading.lenient, reading.fuzzy)
+        step = {STEP_SEQUENCE: each[STEP_SEQUENCE]}
+        _read_all(inner, step)
+        found.append(Criterion((), Op.ALL, within=(*inner.criteria, *meant(step))))
+        reading.unsupported += [path for path in inner.unsupported if path not in reading.unsupported]
+    if all(each.within for each in found):  # an item that asks for nothing is satisfied by every step
+        reading.criteria.append(Criterion((), Op.ANY, within=tuple(found)))
 
 
 def _keys(keys: Document) -> Iterator[tuple[Path, Element]]:
@@ -111,7 +146,7 @@ def _read(reading: _Reading, path: Path, element: Element) -> None:
     try:
         if paths.vr(path[-1]) == "SQ":
             _read_sequence(reading, path, element)
-        elif _asks(element):
+        elif _asks(element) or how(element) is not None:
             reading.criteria.extend(_criteria(path, element, fuzzy=reading.fuzzy))
     except BadIdentifier:
         if not reading.lenient:
@@ -126,24 +161,42 @@ def _read_sequence(reading: _Reading, path: Path, element: Element) -> None:
             _read(inner, (*path, tag), child)
     reading.unsupported.extend(inner.unsupported)
     if inner.criteria:
-        within = tuple(Criterion(c.path[-1:], c.op, c.values, c.negate, c.within) for c in inner.criteria)
+        within = tuple(replace(c, path=c.path[-1:]) for c in inner.criteria)
         reading.criteria.append(Criterion(path, Op.ITEM, within=within))
 
 
 def _criteria(path: Path, element: Element, *, fuzzy: bool) -> list[Criterion]:
-    vr, texts = paths.vr(path[-1]), _texts(path[-1], element)  # a device's own idea of the VR says nothing
+    vr, stated, folds = paths.vr(path[-1]), how(element), folds_of(element)
+    if stated is not None and not _asks(element):
+        return [Criterion(path, stated)]  # nothing satisfies it
+    texts = _texts(path[-1], element)  # a device's own idea of the VR says nothing
+    if stated is not None and texts != ("*",):
+        return [_as_stated(path, vr, stated, texts, folds)]
     if vr in ("DA", "TM"):
         return _dates(path, vr, texts)
     if "*" in texts:  # alone it is universal, and matches the empty too (A-21)
         return []
     if vr == "PN":
         words = names.asked(texts[0]) if fuzzy and len(texts) == 1 else ()
-        return [Criterion(path, Op.SOUNDS, word) for word in words] or [Criterion(path, Op.NAME, texts)]
+        named = Criterion(path, Op.NAME, texts, folds=_of_names(folds))
+        return [Criterion(path, Op.SOUNDS, word) for word in words] or [named]
     if vr in _WILDCARD_VRS and any("*" in text or "?" in text for text in texts):
-        return [Criterion(path, Op.WILDCARD, texts)]
+        return [Criterion(path, Op.WILDCARD, texts, folds=folds)]
     if vr in _WILDCARD_VRS or vr in _EXACT_VRS:
-        return [Criterion(path, Op.IN, texts)]  # several values: any of them (A-29, A-31)
+        return [Criterion(path, Op.IN, texts, folds=folds)]  # several values: any of them (A-29, A-31)
     raise BadIdentifier(path[-1], "a key of this kind cannot be matched")
+
+
+def _as_stated(path: Path, vr: str, stated: Op, texts: tuple[str, ...], folds: tuple[Fold, ...]) -> Criterion:
+    if vr == "PN" and stated is Op.IN:  # * and ? are characters, which no name has
+        plain = tuple(text for text in texts if "*" not in text and "?" not in text)
+        return Criterion(path, Op.NAME, plain, folds=_of_names(folds))
+    return Criterion(path, stated, texts, folds=folds)
+
+
+def _of_names(folds: tuple[Fold, ...]) -> tuple[Fold, ...]:
+    """Return what does not count in a name besides case, which never does (A-23)."""
+    return tuple(fold for fold in folds if fold is not Fold.CASE)
 
 
 def _texts(tag: str, element: Element) -> tuple[str, ...]:

@@ -12,15 +12,16 @@ When the association ends, a query is dropped (A-63).  What a device reports (DI
 all the same, unanswered: one that sends its performed step and hangs up has done the exam.
 
 Silence is the one thing a device cannot show its user.  So a request without Message ID is answered
-as number 1 (F52), an operation nobody offers as 0x0211 (B-16), and an exception, or a service that
-forgot its final response, with a failure status.
+under the number that the device's profile says, or refused with 0x0212 under number 0 (F52); an
+operation nobody offers as 0x0211 (B-16), and an exception, or a service that forgot its final response,
+with a failure status.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -52,6 +53,7 @@ from mwl.errors import MwlError
 logger = logging.getLogger(__name__)
 
 MESSAGE_ID_WHERE_MISSING = 1
+_NO_MESSAGE_ID = 0  # what a refusal is answered under
 _MOST_WAITING = 4  # requests; none waits unless a peer ignores the window of one
 _DATA_SET_FOLLOWS = 0x0001
 _BATCH = 64 * KIBIBYTE  # of pending responses per write: some 70 worklist items, under 1 ms of work
@@ -81,13 +83,15 @@ class Channel(Protocol):
 class Operation:
     """One request and the way to answer it; services see it as their `Reply`."""
 
-    __slots__ = ("_burst", "_channel", "_fragmenter", "answered", "cancelled", "message", "message_id")
+    __slots__ = (
+        "_burst", "_channel", "_fragmenter", "answered", "cancelled", "message", "message_id", "unnumbered",
+    )  # fmt: skip
 
-    def __init__(self, message: Message, channel: Channel, max_pdu: int) -> None:
+    def __init__(self, message: Message, channel: Channel, max_pdu: int, number: int | None) -> None:
+        """*number* is what the message is answered under; None: it has none, and is refused."""
         self.message = message
-        self.message_id = message.command.message_id
-        if self.message_id is None:
-            self.message_id = MESSAGE_ID_WHERE_MISSING
+        self.message_id = _NO_MESSAGE_ID if number is None else number
+        self.unnumbered = number is None
         self.cancelled = False
         self.answered = False  # with a final response
         self._channel = channel
@@ -149,13 +153,21 @@ class Operations:
     """The line of requests of one association."""
 
     __slots__ = (
-        "_association", "_channel", "_current", "_ended", "_line", "_max_pdu", "_services", "_task", "count",
+        "_association", "_channel", "_current", "_ended", "_line", "_max_pdu", "_services", "_task",
+        "_unnumbered", "count",
     )  # fmt: skip
 
     def __init__(
-        self, services: Mapping[str, Service], association: AssociationFacts, channel: Channel, max_pdu: int
+        self,
+        services: Mapping[str, Service],
+        association: AssociationFacts,
+        channel: Channel,
+        max_pdu: int,
+        unnumbered: Callable[[], int | None] | None = None,
     ) -> None:
+        """*unnumbered* says what a request without Message ID is answered under now; None refuses it."""
         self._services = services
+        self._unnumbered = unnumbered
         self._association = association
         self._channel = channel
         self._max_pdu = max_pdu
@@ -183,11 +195,18 @@ class Operations:
         elif kind & RESPONSE:
             raise Malformed("a response where nothing was asked")
         else:
-            if message.command.message_id is None:
-                self._log(logging.WARNING, "request without Message ID", operation=f"{kind:04X}")
-            self._line.append(Operation(message, self._channel, self._max_pdu))
+            self._line.append(Operation(message, self._channel, self._max_pdu, self._number(message)))
             if self._task is None:
                 self._task = self._channel.spawn(self._work())
+
+    def _number(self, message: Message) -> int | None:
+        number = message.command.message_id
+        if number is None:
+            number = self._unnumbered() if self._unnumbered else MESSAGE_ID_WHERE_MISSING
+            self._log(logging.WARNING, "request without Message ID",
+                      operation=f"{message.command.field:04X}", answered_as=number,
+                      setting="accept.missing_message_id")  # fmt: skip
+        return number
 
     def end(self) -> None:
         """Stop: the association is over (A-63); only what the peer reported is done still."""
@@ -233,7 +252,7 @@ class Operations:
         if message.oversize:
             self._log(logging.WARNING, "data set longer than taken",
                       operation=f"{message.command.field:04X}", **struck(Limit.DATA_SET))  # fmt: skip
-        if refusal := _refusal(message, service):
+        if refusal := _refusal(operation, service):
             await operation.send(refusal.status, fields=refusal.fields)
             return
         try:
@@ -274,9 +293,12 @@ def _sop_class(message: Message) -> str:
     return named or message.context.abstract_syntax
 
 
-def _refusal(message: Message, service: Service) -> Failure | None:
+def _refusal(operation: Operation, service: Service) -> Failure | None:
     """Return why no service is asked, or None."""
+    message = operation.message
     kind = message.command.field
+    if operation.unnumbered:
+        return Failure(status.MISTYPED_ARGUMENT, {ERROR_COMMENT: "the request has no Message ID (0000,0110)"})
     find, normalized = kind == C_FIND_RQ, kind >= _FIRST_NORMALIZED
     if message.oversize:
         code = status.OUT_OF_RESOURCES if find else status.RESOURCE_LIMITATION

@@ -1,31 +1,29 @@
 """The Modality Performed Procedure Step SCP: N-CREATE and N-SET (PS3.4 Annex F).
 
-What may be asked is decided by `performed_rules`; what the state of the stored instance allows is
-decided by the store, in the transaction that changes it.  0x0000 goes out after the commit, which
-holds the performed step, the scheduled steps it moved and the status the RIS must get (B-18).
+From a request to its status: what may be asked is decided by `performed_rules` and the device's profile,
+what is done by `performed_changes`, in one transaction.  0x0000 goes out after the commit (B-18).
 
-An instance that is unknown or final answers so whatever is wrong with the request besides (B-03,
-B-05).  What a device's profile tolerates is done, and said in the log.
+What a device's profile tolerates is done, and said in the log.  A device that has its answer lost asks
+again: where the profile says so, the same N-CREATE, or an N-SET on a step that has ended, is answered as
+if it were done, and nothing is.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mwl import metrics
+from mwl.conduct import STANDARD, Conducts
 from mwl.dicom import status
 from mwl.dicom.devices import Devices
 from mwl.dicom.encoding import Undecodable, decode_dataset, encode_dataset
-from mwl.dicom.performed_rules import (
-    CHARACTER_SET,
-    NO_MODIFICATIONS,
-    Objection,
-    object_to_create,
-    object_to_set,
-    settable,
-)
+from mwl.dicom.forwarding import PERFORMED_STEP
+from mwl.dicom.performed_changes import Asked, Changes, Done
+from mwl.dicom.performed_rules import CHARACTER_SET, Objection
+from mwl.dicom.performed_tolerance import Objected, cleaned
 from mwl.dicom.service import (
     AFFECTED_SOP_INSTANCE_UID,
     ATTRIBUTE_IDENTIFIER_LIST,
@@ -33,21 +31,24 @@ from mwl.dicom.service import (
     ERROR_ID,
     N_CREATE_RQ,
     N_SET_RQ,
+    AssociationFacts,
     Reply,
     Request,
 )
 from mwl.dicom.uids import is_uid, new_uid
-from mwl.errors import MwlError, Refusal, Refused
-from mwl.lifecycle import PerformedState
+from mwl.errors import Refusal, Refused
 from mwl.logs import event
-from mwl.mapping.devices.operations.session import PerformedTolerance
+from mwl.mapping.devices.device import DeviceProfile
 from mwl.mapping.text.charset import UTF8
 from mwl.model import Document
-from mwl.store import Store, Transaction, performed
+from mwl.store import Store, Transaction, performed, requests
+from mwl.store.onward import CREATE, NOBODY, Onward
+from mwl.store.telling import Told
+
+__all__ = ["PERFORMED_STEP", "Begun", "PerformedService"]
 
 logger = logging.getLogger(__name__)
 
-PERFORMED_STEP = "1.2.840.10008.3.1.2.3.3"
 _COMMENT = 64  # characters of an Error Comment (LO, PS3.7 Annex E)
 _MOST_LISTED = 50  # attributes of one objection; the table has some sixty
 _TAGS_LISTED = frozenset({status.NO_SUCH_ATTRIBUTE, status.MISSING_ATTRIBUTE})
@@ -69,12 +70,25 @@ class _Answer:
     data: bytes | None = None
 
 
-class _Objected(MwlError):
-    """A rule is broken that this device's profile does not tolerate."""
+class Begun:
+    """In which association the latest performed steps were created.
 
-    def __init__(self, objection: Objection) -> None:
-        super().__init__(objection.comment)
-        self.objection = objection
+    For a device whose N-SETs are taken there alone; kept beside the configurations, which come and go.
+    """
+
+    def __init__(self, most: int = 1000) -> None:
+        self._most = most
+        self._known: OrderedDict[str, AssociationFacts] = OrderedDict()
+
+    def note(self, uid: str, association: AssociationFacts) -> None:
+        """Remember that a step was created in *association*, which one object stands for."""
+        self._known[uid] = association
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+    def elsewhere(self, uid: str, association: AssociationFacts) -> bool:
+        """Tell whether a step was created in another association, or nobody knows in which."""
+        return self._known.get(uid) is not association
 
 
 class PerformedService:
@@ -83,111 +97,118 @@ class PerformedService:
     sop_classes = (PERFORMED_STEP,)
     operations = frozenset({N_CREATE_RQ, N_SET_RQ})
 
-    def __init__(self, store: Store, devices: Devices, told: frozenset[str]) -> None:
-        """*told* names the systems that want to hear about their steps."""
+    def __init__(
+        self,
+        store: Store,
+        devices: Devices,
+        told: Told,
+        conducts: Conducts = STANDARD,
+        onward: Onward = NOBODY,
+        begun: Begun | None = None,
+    ) -> None:
+        """*told* is who hears of what by HL7, *onward* who gets or hears of performed steps by DICOM."""
         self._store = store
         self._devices = devices
-        self._told = told
+        self._changes = Changes(devices, told, conducts, onward)
+        self._begun = begun or Begun()
 
     async def handle(self, request: Request, reply: Reply) -> None:
         """Answer one request; every outcome is a status."""
-        tolerance = self._devices.of(request.association).profile.mpps.accept
         try:
-            answer = await self._answer(request, tolerance)
+            answer = await self._answer(request)
         except Exception as error:
             _account(request, status.of(error, request.command.field).status)
             raise
         _account(request, answer.status)
         await reply.send(answer.status, fields=answer.fields, data=answer.data)
 
-    async def _answer(self, request: Request, tolerance: PerformedTolerance) -> _Answer:
-        creates = request.command.field == N_CREATE_RQ
-        uid = _uid(request) or (new_uid() if creates else "")  # B-06: assigned when absent
-        if not is_uid(uid):
-            return _refusal(uid, status.INVALID_SOP_INSTANCE, "the SOP Instance UID is malformed")
+    async def _answer(self, request: Request) -> _Answer:
+        creates, profile = request.command.field == N_CREATE_RQ, self._devices.of(request.association).profile
+        uid = _uid(request)
+        if uid is None and creates and profile.mpps.accept.no_uid == "assign":
+            uid = new_uid()  # B-06
+        if uid is None or not is_uid(uid):
+            return _refusal(uid or "", status.INVALID_SOP_INSTANCE, "the SOP Instance UID is malformed")
         try:
-            document = _document(request)
-            done = await (self._create if creates else self._set)(request, uid, document, tolerance)
+            asked = self._asked(request, uid)
+            done = await self._done(asked)
         except Undecodable as error:
             return _refusal(uid, status.PROCESSING_FAILURE, str(error))
-        except _Objected as refused:
+        except Objected as refused:
             return _objected(request, uid, refused.objection)
         except Refused as refused:
-            if not await self._forgives(refused.reason, request, uid, document, tolerance):
-                return _refusal(uid, *_REFUSED[refused.reason])
-            done = (_REFUSED[refused.reason][1],)
-        for finding in done:
+            return _refusal(uid, *_REFUSED.get(refused.reason, (status.PROCESSING_FAILURE, str(refused))))
+        for finding in done.findings:
             event(logger, logging.WARNING, "performed step reported", device=request.association.calling_ae,
                   performed=uid, finding=finding)  # fmt: skip
-        return _Answer(status.SUCCESS, {AFFECTED_SOP_INSTANCE_UID: uid})
+        return _success(uid, done)
 
-    async def _create(
-        self, request: Request, uid: str, document: Document, tolerance: PerformedTolerance
-    ) -> tuple[str, ...]:
-        """Store a performed step; return what is to be reported of it."""
-        calling, tolerated = request.association.calling_ae, _judged(object_to_create(document), tolerance)
+    async def _done(self, asked: Asked) -> Done:
+        work = self._changes.set if asked.sets else self._changes.create
+        try:
+            done = await self._store.write(lambda tx: work(tx, asked))
+        except Refused as refused:
+            if not await self._forgives(refused.reason, asked):
+                raise
+            return Done((_REFUSED[refused.reason][1],))
+        if not asked.sets:
+            self._begun.note(asked.uid, asked.request.association)
+        return done
 
-        def work(tx: Transaction) -> performed.Outcome:
-            return performed.create(tx, uid, document, calling_ae=calling, told=self._told)
-
-        return tolerated + (await self._store.write(work)).findings
-
-    async def _set(
-        self, request: Request, uid: str, document: Document, tolerance: PerformedTolerance
-    ) -> tuple[str, ...]:
-        """Change a performed step; return what is to be reported of it."""
-        calling = request.association.calling_ae
-
-        def work(tx: Transaction) -> tuple[str, ...]:
-            stored = performed.get(tx, uid)
-            # Before anything the request holds is judged.
-            if stored is None:
-                raise Refused(Refusal.UNKNOWN, "no such performed step")
-            if stored.state is not PerformedState.IN_PROGRESS:
-                raise Refused(Refusal.FINAL, "the performed step may no longer be updated")
-            found = NO_MODIFICATIONS if request.data is None else object_to_set(document, stored.document)
-            tolerated = _judged(found, tolerance)
-            change = settable(document)
-            return tolerated + performed.update(tx, uid, change, calling_ae=calling, told=self._told).findings
-
-        return await self._store.write(work)
-
-    async def _forgives(
-        self, reason: Refusal, request: Request, uid: str, document: Document, tolerance: PerformedTolerance
-    ) -> bool:
+    async def _forgives(self, reason: Refusal, asked: Asked) -> bool:
         """Tell whether a change that the store refused is answered as if it were made (M03, M04)."""
-        if reason is Refusal.FINAL:
-            return tolerance.nset_after_final == "ack"
-        if reason is not Refusal.DUPLICATE or tolerance.repeat != "idempotent":
+        if reason is Refusal.FINAL and asked.tolerance.nset_after_final == "ack":
+            await self._store.write(lambda tx: self._changes.acknowledge(tx, asked))
+            return True
+        if reason is not Refusal.DUPLICATE or asked.tolerance.repeat != "idempotent":
             return False
-        stored = await self._store.read(lambda tx: performed.get(tx, uid))
-        same = (document, request.association.calling_ae)
-        return stored is not None and (stored.document, stored.calling_ae) == same
+        return await self._store.read(lambda tx: self._is_repeated(tx, asked))
+
+    def _is_repeated(self, tx: Transaction, asked: Asked) -> bool:
+        """Tell whether an N-CREATE says what the step was created with, whatever it was set to since."""
+        stored = performed.get(tx, asked.uid)
+        if stored is None or stored.calling_ae != asked.title:
+            return False
+        first = requests.first(tx, stored.key)
+        if first is None:  # created before requests were kept
+            return stored.document == self._changes.canonical(tx, asked)
+        if first.operation != CREATE or first.data is None:
+            return False
+        return _read(first.data, first.transfer_syntax, asked.device.profile) == asked.sent
+
+    def _asked(self, request: Request, uid: str) -> Asked:
+        """Read the data set; what is stored is Unicode, whatever each request was written in (B-11)."""
+        device = self._devices.of(request.association)
+        sent: Document = {}
+        if request.data is not None:
+            sent = _read(request.data, request.context.transfer_syntax, device.profile)
+        document, places = (sent, ()) if device.profile.mpps.strict else cleaned(sent)
+        sets = request.command.field == N_SET_RQ
+        apart = sets and self._begun.elsewhere(uid, request.association)
+        return Asked(request, uid, sent, document, places, device, apart)
+
+
+def _read(data: bytes, transfer_syntax: str, profile: DeviceProfile) -> Document:
+    relabelling = profile.relabelling
+    relabel = None if relabelling is None else relabelling.charset
+    document = decode_dataset(data, transfer_syntax, relabel)
+    document.pop(CHARACTER_SET, None)
+    return document
 
 
 def _uid(request: Request) -> str | None:
     command = request.command
     if command.field == N_CREATE_RQ:
-        return command.affected_sop_instance_uid
+        return command.affected_sop_instance_uid or None
     return command.requested_sop_instance_uid
 
 
-def _document(request: Request) -> Document:
-    """Return the data set; what is stored is Unicode, whatever each request was written in (B-11)."""
-    if request.data is None:
-        return {}
-    document = decode_dataset(request.data, request.context.transfer_syntax)
-    document.pop(CHARACTER_SET, None)
-    return document
-
-
-def _judged(found: Objection | None, tolerance: PerformedTolerance) -> tuple[str, ...]:
-    """Return the objection as something to report, where it is tolerated; raise it where it is not."""
-    if found is None:
-        return ()
-    if tolerance.strict or not found.tolerable:
-        raise _Objected(found)
-    return (f"{found.comment}: {', '.join(found.tags[:_MOST_LISTED])}",)
+def _success(uid: str, done: Done) -> _Answer:
+    fields: dict[int, object] = {AFFECTED_SOP_INSTANCE_UID: uid}
+    if not done.left_out:
+        return _Answer(status.SUCCESS, fields)
+    fields[ATTRIBUTE_IDENTIFIER_LIST] = [int(tag, 16) for tag in done.left_out[:_MOST_LISTED]]
+    return _Answer(status.ATTRIBUTE_LIST_ERROR, fields)  # a warning: the rest is done
 
 
 def _refusal(uid: str, code: int, comment: str) -> _Answer:
@@ -199,15 +220,17 @@ def _refusal(uid: str, code: int, comment: str) -> _Answer:
 
 def _objected(request: Request, uid: str, objection: Objection) -> _Answer:
     """Return the status with its list: a data set for 0106 and 0121, tags for 0105 and 0120 (B-14)."""
-    fields = _refusal(uid, objection.status, objection.comment).fields
-    if objection.status in _TAGS_LISTED:
+    fault = objection.fault
+    fields = _refusal(uid, fault.status, fault.comment).fields
+    if fault.status in _TAGS_LISTED:
         fields[ATTRIBUTE_IDENTIFIER_LIST] = [int(tag, 16) for tag in objection.tags[:_MOST_LISTED]]
+        return _Answer(fault.status, fields)
     data = None
-    if objection.offending:
+    if objection.found:
         # What was sent may be no value at all; then the comment has to do.
         with suppress(ValueError):
-            data = encode_dataset(objection.offending, request.context.transfer_syntax, UTF8)
-    return _Answer(objection.status, fields, data)
+            data = encode_dataset(objection.data_set(), request.context.transfer_syntax, UTF8)
+    return _Answer(fault.status, fields, data)
 
 
 def _account(request: Request, code: int) -> None:

@@ -12,12 +12,10 @@ import logging
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from pydicom import config
-from pydicom.uid import UID
-
 from mwl import metrics
 from mwl.dicom.negotiation import NO_ABSTRACT_SYNTAX, NO_ROLE, NO_TRANSFER_SYNTAX
 from mwl.dicom.service import AssociationFacts
+from mwl.dicom.uids import named
 from mwl.logs import event
 
 logger = logging.getLogger(__name__)
@@ -54,12 +52,6 @@ class RefusedContexts:
         event(
             logger, logging.INFO if accepted else logging.WARNING, "presentation contexts refused",
             calling_ae=association.calling_ae, called_ae=association.called_ae, address=association.address,
-            contexts=[f"{_named(uid)}: {_REASONS[result]}" for uid, result in refused[:_NAMED]],
+            contexts=[f"{named(uid)}: {_REASONS[result]}" for uid, result in refused[:_NAMED]],
             more=len(refused[_NAMED:]), accepted=accepted,
         )  # fmt: skip
-
-
-def _named(sop_class: str) -> str:
-    """Return a SOP class's name and UID, or only what was sent in its place."""
-    name = UID(sop_class, validation_mode=config.IGNORE).name
-    return sop_class if name == sop_class else f"{name} ({sop_class})"

@@ -6,6 +6,7 @@ pynetdicom does the work.  It is blocking and threaded, so callers on the event 
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,11 +14,14 @@ from io import BytesIO
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dsutils import decode, encode
 from pynetdicom.events import EVT_CONN_OPEN, EVT_PDU_RECV, Event
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     ModalityPerformedProcedureStep,
     ModalityWorklistInformationFind,
@@ -26,6 +30,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from pynetdicom.status import STATUS_SUCCESS, STATUS_WARNING, code_to_category
 
 from mwl.dicom.encoding import decode_dataset, encode_dataset
+from mwl.dicom.negotiation import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 from mwl.errors import MwlError, Unavailable
 from mwl.mapping.text.charset import CharacterSet, parse_terms
 from mwl.model import Document, values
@@ -54,6 +59,8 @@ class Peer:
     calling_ae: str = "MWL"
     timeout: float = 10.0
     transfer_syntaxes: Sequence[str] = (EXPLICIT_LE, IMPLICIT_LE)
+    tls: ssl.SSLContext | None = None
+    certificate_name: str | None = None  # what its certificate must hold; None: its host
 
 
 @dataclass(slots=True)
@@ -74,25 +81,40 @@ class _Seen:
             self.accepted = True
 
 
+def opened(
+    peer: Peer,
+    contexts: Sequence[PresentationContext],
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+) -> Association:
+    """Return an association with *peer*, which the caller ends; raise `Unavailable`, with the reason."""
+    entity = AE(ae_title=peer.calling_ae)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = peer.timeout
+    entity.connection_timeout = peer.timeout
+    entity.implementation_class_uid = UID(IMPLEMENTATION_UID)
+    entity.implementation_version_name = IMPLEMENTATION_VERSION
+    seen = _Seen()
+    handlers: list[Any] = [(EVT_CONN_OPEN, seen.connection), (EVT_PDU_RECV, seen.pdu)]
+    try:
+        association = entity.associate(
+            peer.host, peer.port, contexts=list(contexts), ae_title=peer.called_ae, evt_handlers=handlers,
+            ext_neg=list(roles),
+            tls_args=(peer.tls, peer.certificate_name or peer.host) if peer.tls else None,
+        )  # fmt: skip
+    except OSError as error:  # of the resolver
+        raise Unavailable(f"{at(peer)} cannot be reached: {error.strerror}") from None
+    if not association.is_established:
+        raise Unavailable(_why(peer, seen))
+    return association
+
+
 @contextmanager
 def associated(peer: Peer, *sop_classes: str) -> Iterator[Association]:
     """Associate with *peer* for the given SOP classes; release at the end, abort on an error.
 
     Raises `Unavailable`, with the reason.
     """
-    entity = AE(ae_title=peer.calling_ae)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = peer.timeout
-    entity.connection_timeout = peer.timeout
-    for sop_class in sop_classes:
-        entity.add_requested_context(sop_class, list(peer.transfer_syntaxes))
-    seen = _Seen()
-    handlers: list[Any] = [(EVT_CONN_OPEN, seen.connection), (EVT_PDU_RECV, seen.pdu)]
-    try:
-        association = entity.associate(peer.host, peer.port, ae_title=peer.called_ae, evt_handlers=handlers)
-    except OSError as error:  # of the resolver
-        raise Unavailable(f"{_at(peer)} cannot be reached: {error.strerror}") from None
-    if not association.is_established:
-        raise Unavailable(_why(peer, seen))
+    syntaxes = list(peer.transfer_syntaxes)
+    association = opened(peer, [build_context(sop_class, syntaxes) for sop_class in sop_classes])
     try:
         yield association
     except Failed:
@@ -103,7 +125,7 @@ def associated(peer: Peer, *sop_classes: str) -> Iterator[Association]:
         association.abort()
         # pynetdicom's word for an association that the peer ended before the request.
         if isinstance(error, RuntimeError) and not established:
-            raise Unavailable(f"{_at(peer)} ended the association") from None
+            raise Unavailable(f"{at(peer)} ended the association") from None
         raise
     association.release()
 
@@ -148,18 +170,19 @@ def _expect(operation: str, status: Dataset) -> None:
         raise Failed(operation, int(status.Status), str(status.get("ErrorComment", "")))
 
 
-def _at(peer: Peer) -> str:
+def at(peer: Peer) -> str:
+    """Return how an error names *peer*."""
     return f"{peer.called_ae} at {peer.host}:{peer.port}"
 
 
 def _why(peer: Peer, seen: _Seen) -> str:
     if seen.rejections:
-        return f"{_at(peer)} rejected the association of {peer.calling_ae}: {seen.rejections[0].reason_str}"
+        return f"{at(peer)} rejected the association of {peer.calling_ae}: {seen.rejections[0].reason_str}"
     if seen.accepted:
-        return f"{_at(peer)} accepted no presentation context"
+        return f"{at(peer)} accepted no presentation context"
     if seen.connected:
-        return f"{_at(peer)} did not answer the request for an association"
-    return f"{_at(peer)} cannot be reached"
+        return f"{at(peer)} did not answer the request for an association"
+    return f"{at(peer)} cannot be reached" + (", or TLS was not agreed" if peer.tls else "")
 
 
 # pynetdicom takes and gives pydicom data sets; bytes in between keep one definition of a Document.

@@ -1,7 +1,7 @@
 """Encoded responses, kept until they are wrong or there is no room.
 
-An entry is keyed by everything it was made from: the step and the revision of each of its levels,
-the profile's digest and what it reads of the association and the day, the transfer syntax, the
+An entry is keyed by everything it was made from: the steps it stands for and the revision of each of
+their levels, the profile's digest and what it reads of the association and the day, the transfer syntax, the
 character set asked for and the attributes requested.  An update changes a revision, so an old entry
 is never found again; nothing has to be invalidated, on this broker or on another that shares the
 database.
@@ -13,19 +13,29 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from mwl.dicom.last_good import LastGood
+from mwl.store.queries import LeftOut
+
 MEBIBYTE = 2**20  # bytes
 _OVERHEAD = 400  # bytes of key and bookkeeping an entry costs beside its data, measured with CPython 3.11
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One response's data set; without one the step is not sent to this device.
-
-    *withheld* is why, where somebody has to know: a profile's filter leaves steps out on purpose.
-    """
+    """One response's data set; without one the step is not sent to this device, for the reason beside it."""
 
     data: bytes = b""
-    withheld: str = ""
+    left_out: LeftOut | None = None
+    marks: tuple[tuple[str, ...], ...] = ()  # values that no other response of a list should have
+
+    @property
+    def withheld(self) -> bool:
+        """Whether somebody has to know that it is not sent: a filter leaves steps out on purpose."""
+        return self.left_out is not None and not self.left_out.intended
+
+
+def _size(entry: Encoded) -> int:
+    return len(entry.data) + _OVERHEAD + sum(len(text) for mark in entry.marks for text in mark)
 
 
 class ResponseCache:
@@ -38,6 +48,8 @@ class ResponseCache:
         self._capacity = capacity
         self._entries: OrderedDict[Hashable, Encoded] = OrderedDict()
         self.size = 0
+        self.lists = LastGood()
+        """Whole lists, for when no new one can be made; like the responses they outlive a reload."""
 
     def get(self, key: Hashable) -> Encoded | None:
         """Return the entry of *key* and mark it used."""
@@ -49,9 +61,9 @@ class ResponseCache:
     def put(self, key: Hashable, entry: Encoded) -> None:
         """Keep *entry*; make room for it."""
         if (old := self._entries.pop(key, None)) is not None:
-            self.size -= len(old.data) + _OVERHEAD
+            self.size -= _size(old)
         self._entries[key] = entry
-        self.size += len(entry.data) + _OVERHEAD
+        self.size += _size(entry)
         while self.size > self._capacity:
             _, gone = self._entries.popitem(last=False)
-            self.size -= len(gone.data) + _OVERHEAD
+            self.size -= _size(gone)

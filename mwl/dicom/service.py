@@ -34,6 +34,7 @@ ATTRIBUTE_IDENTIFIER_LIST = 0x00001005
 # PS3.7 Table E.1-1: Command Field of the requests; the response adds 0x8000.
 C_FIND_RQ = 0x0020
 C_ECHO_RQ = 0x0030
+N_GET_RQ = 0x0110
 N_SET_RQ = 0x0120
 N_CREATE_RQ = 0x0140
 C_CANCEL_RQ = 0x0FFF
@@ -96,9 +97,11 @@ class AssociationFacts:
     """What the peer said of itself when it asked for the association, and what was agreed.
 
     AE titles are without padding (E-05); *address* is the peer's IP address; *max_pdu* is what
-    the peer takes, 0 without limit; *contexts* are those proposed, accepted or not.  Until the
-    association is accepted the last three keep their defaults: *user* is whom the peer proved to act
-    for (E-06); *fuzzy* and *timezone* were asked for, and granted (A-05).
+    the peer takes, 0 without limit; *contexts* are those proposed, accepted or not; *common_name* is
+    that of its TLS certificate, "" where it showed none.  Until the
+    association is accepted the last four keep their defaults: *user* is whom the peer proved to act
+    for (E-06); *fuzzy* and *timezone* were asked for, and granted (A-05); *held* says that the caller
+    was unknown then, and was put into quarantine.
     """
 
     calling_ae: str
@@ -108,9 +111,11 @@ class AssociationFacts:
     implementation_version: str = ""
     max_pdu: int = 0
     contexts: tuple[ProposedContext, ...] = ()
+    common_name: str = ""
     user: str = ""
     fuzzy: bool = False
     timezone: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from mwl.dicom.service import C_FIND_RQ, ERROR_COMMENT, ERROR_ID, NotAuthorized,
 from mwl.errors import MwlError, ProtocolViolation, Refusal, Refused, Unavailable
 
 SUCCESS = 0x0000
+OPTIONAL_NOT_SUPPORTED = 0x0001  # N-GET: a warning (PS3.4 F.8.2.1.4)
 
 # C-FIND
 PENDING = 0xFF00

@@ -104,3 +104,9 @@ class Handshake(asyncio.Protocol):
             protocol.data_received(self._early)
         if self._lost:
             protocol.connection_lost(None)
+
+
+def common_name(certificate: object) -> str:
+    """Return the common name of a peer's certificate, as `ssl` tells it; "" without a certificate."""
+    subject = certificate.get("subject", ()) if isinstance(certificate, dict) else ()
+    return next((str(value) for part in subject for name, value in part if name == "commonName"), "")

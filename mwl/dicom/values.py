@@ -30,6 +30,11 @@ _NAMED_FLOATS = {"nan": "NaN", "inf": "inf", "-inf": "-inf"}  # PS3.18 F.2.3: JS
 _Writer: TypeAlias = Callable[[Sequence[Any], str, CharacterSet], bytes]
 
 
+def is_coded(vr: str) -> bool:
+    """Tell whether values of *vr* are written in the data set's character set (A-57)."""
+    return vr in _TEXT and _TEXT[vr][1]
+
+
 def read_value(vr: str, raw: bytes, order: str, cs: CharacterSet, budget: Budget) -> Element:
     """Return the element that *raw* is the value of; an empty one has no "Value"."""
     if vr in _NUMBERS or vr == "AT":
@@ -46,6 +51,12 @@ def read_value(vr: str, raw: bytes, order: str, cs: CharacterSet, budget: Budget
         return _binary(vr if vr in _WORD else "UN", raw)
     texts = _read_texts(vr, raw, cs, budget)
     return {"vr": vr, "Value": texts} if any(texts) else {"vr": vr}
+
+
+def in_order(vr: str, raw: bytes, order: str, wanted: str) -> bytes:
+    """Return the bytes of a value in the other byte order, where its VR has one."""
+    size = 2 if vr == "AT" else _NUMBERS[vr][1] if vr in _NUMBERS else _WORD.get(vr, 1)
+    return raw if order == wanted or size == 1 or len(raw) % size else _swapped(raw, size)
 
 
 def write_value(element: Element, order: str, cs: CharacterSet) -> bytes:

@@ -1,9 +1,10 @@
-"""Dates and times of a device that negotiated another time zone (A-46, PS3.4 C.2.2.2.5.4).
+"""Dates and times of a device whose clock is in another time zone (A-46, PS3.4 C.2.2.2.5.4).
 
 Steps are kept in the site's wall time.  Where timezone query adjustment was negotiated and the
 identifier states Timezone Offset From UTC (0008,0201), start date and time of its keys are read in
 that zone, and those of the responses are written in it, with (0008,0201) beside them.  Without
-negotiation (0008,0201) is ignored, and never returned.
+negotiation (0008,0201) is ignored, and never returned; a device that cannot negotiate has its zone in its
+profile (P8 `window.tz`), and performs in it as well.
 
 A start time without a date stays as it is: which instant it means would depend on the day.
 """
@@ -20,6 +21,7 @@ from mwl.query import START_DATE, START_TIME, Criterion, Op, normal_time
 OFFSET = "00080201"
 _FORM = re.compile(r"([+-])(0\d|1[0-4])([0-5]\d)")
 _WALL = "%Y%m%d%H%M%S.%f"
+_PERFORMED = (("00400244", "00400245"), ("00400250", "00400251"))  # start and end: date, time
 _FIRST, _LAST = "000000.000000", "235959.999999"
 
 
@@ -62,18 +64,35 @@ def in_site_time(criteria: tuple[Criterion, ...], zone: dt.tzinfo, site: dt.tzin
 
 def in_zone(item: WorklistItem, zone: dt.tzinfo, site: dt.tzinfo) -> WorklistItem:
     """Return *item* with its start in *zone*; one without date and time stays as it is."""
-    date, time = text(item.step, START_DATE[-1]), text(item.step, START_TIME[-1])
-    if not date or not time:
-        return item
+    step = _with_moved(item.step, START_DATE[-1], START_TIME[-1], site, zone)
+    return item if step is item.step else replace(item, step=step)
+
+
+def performed_in_site_time(performed: Document, zone: dt.tzinfo, site: dt.tzinfo) -> Document:
+    """Return a performed step with its start and its end, given in *zone*, in the site's wall time."""
+    for date, time in _PERFORMED:
+        performed = _with_moved(performed, date, time, zone, site)
+    return performed
+
+
+def performed_in_zone(performed: Document, zone: dt.tzinfo, site: dt.tzinfo) -> Document:
+    """Return a performed step with its start and its end, given in the site's wall time, in *zone*."""
+    return performed_in_site_time(performed, site, zone)
+
+
+def _with_moved(document: Document, date: str, time: str, source: dt.tzinfo, target: dt.tzinfo) -> Document:
+    day, clock = text(document, date), text(document, time)
+    if not day or not clock:
+        return document
     try:
-        moved = _moved(date + normal_time(time), site, zone)
+        moved = _moved(day + normal_time(clock), source, target)
     except (ValueError, OverflowError):
-        return item
-    start = {
-        START_DATE[-1]: {"vr": "DA", "Value": [moved[:8]]},
-        START_TIME[-1]: {"vr": "TM", "Value": [moved[8:14]]},
+        return document
+    return {
+        **document,
+        date: {"vr": "DA", "Value": [moved[:8]]},
+        time: {"vr": "TM", "Value": [moved[8:14]]},
     }
-    return replace(item, step={**item.step, **start})
 
 
 def _moved(wall: str, source: dt.tzinfo, target: dt.tzinfo) -> str:

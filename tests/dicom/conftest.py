@@ -362,13 +362,16 @@ def ask() -> Callable[..., Awaitable[Answer]]:
         syntax: str = EXPLICIT,
         cancelled: Callable[[], bool] = lambda: False,
         answer: Answer | None = None,
+        association: AssociationFacts | None = None,
+        more: dict[int, Any] | None = None,
     ) -> Answer:
         answer = answer or Answer()
         elements: dict[int, Any] = {0x100: field, 0x110: 1}
         if uid is not None:
             elements[0x1000 if field == N_CREATE_RQ else 0x1001] = uid
         context = Context(1, next(iter(service.sop_classes)), syntax)
-        facts = AssociationFacts(calling, "MWL", "127.0.0.1", "1.2.3")
+        elements |= more or {}
+        facts = association or AssociationFacts(calling, "MWL", "127.0.0.1", "1.2.3")
         await service.handle(Request(Command(elements), data, context, facts, cancelled), answer)
         return answer
 

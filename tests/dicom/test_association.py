@@ -400,7 +400,7 @@ async def test_a_peer_that_reads_slowly_is_not_dropped() -> None:
         def opened(self, association: Association) -> int:
             return 1
 
-        def ended(self, how: object, *, established: bool) -> None:
+        def ended(self, how: object, established: object) -> None:
             pass
 
     class FakeTransport(asyncio.Transport):

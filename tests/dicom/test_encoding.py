@@ -20,7 +20,14 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
 from mwl.dicom.elements import MAX_DEPTH, MAX_PARTS
-from mwl.dicom.encoding import MAX_BYTES, Undecodable, Unencodable, decode_dataset, encode_dataset
+from mwl.dicom.encoding import (
+    MAX_BYTES,
+    Framing,
+    Undecodable,
+    Unencodable,
+    decode_dataset,
+    encode_dataset,
+)
 from mwl.mapping.text.charset import DEFAULT, UTF8, CharacterSet, Unfit, parse_terms
 from mwl.model import Document, Element, name_value, person_name
 
@@ -651,3 +658,33 @@ def test_damaged_data_sets_are_read_or_undecodable(
     document = readable(cut, syntax)
 
     assert document is None or isinstance(document, dict)
+
+
+@pytest.mark.parametrize(
+    "syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"]
+)
+def test_p32_delimiters_and_group_lengths_say_what_lengths_say(syntax):
+    """Undefined lengths and group lengths, at every depth, are read as the same data set, here and by pydicom."""
+    inner = {
+        "00080100": {"vr": "SH", "Value": ["C1"]},
+        "00400440": {"vr": "SQ", "Value": [{"0040A160": {"vr": "UT", "Value": ["x"]}}]},
+    }
+    document = {
+        "00080060": {"vr": "CS", "Value": ["CT"]},
+        "00100020": {"vr": "LO", "Value": ["P1"]},
+        "00400100": {"vr": "SQ", "Value": [{"00400008": {"vr": "SQ", "Value": [inner, inner]}}, {}]},
+        "00401400": {"vr": "LT"},
+        "00321064": {"vr": "SQ"},
+    }
+
+    plain = encode_dataset(document, syntax, UTF8)
+    delimited = encode_dataset(document, syntax, UTF8, Framing(undefined=True))
+    grouped = encode_dataset(document, syntax, UTF8, Framing(undefined=True, group_lengths=True))
+
+    assert decode_dataset(delimited, syntax) == decode_dataset(plain, syntax)
+    assert decode_dataset(grouped, syntax) == decode_dataset(plain, syntax)  # read, and of no meaning
+    assert len({plain, delimited, grouped}) == 3
+    if syntax != "1.2.840.10008.1.2.1.99":
+        implicit, little = syntax == "1.2.840.10008.1.2", syntax != "1.2.840.10008.1.2.2"
+        found = read_dataset(DicomBytesIO(grouped), implicit, little)
+        assert [(found[tag].VR, found[tag].value) for tag in (0x00080000, 0x00100000)] == [("UL", 10)] * 2

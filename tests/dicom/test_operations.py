@@ -559,3 +559,39 @@ async def test_a_response_carries_the_fields_and_the_instance(start: Any, answer
         "not a date",
     )
     assert (command.affected_sop_instance_uid, data) == ("1.2.3", b"")
+
+
+@pytest.mark.parametrize("number", [0, 7, 65535])
+async def test_f52_a_profile_says_what_such_a_request_is_answered_under(
+    start: Any, answers: Any, number: int
+) -> None:
+    """Each at the time of its request: profiles are reloaded while an association is open."""
+    numbers = iter([number, 1])
+    peer = await (await start(answers(succeed), unnumbered=lambda _facts: next(numbers))).associated()
+    found = []
+    for _ in range(2):
+        peer.find(None)
+        command, _ = await peer.response()
+        found.append((command.message_id_responded_to, command.get(0x900)))
+
+    assert found == [(number, 0), (1, 0)]
+
+
+async def test_f52_a_profile_refuses_such_a_request_and_says_so(
+    start: Any, answers: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """0212 under number 0 and a readable event; never silence, and the service is not asked."""
+    service = answers(three)
+    peer = await (await start(service, unnumbered=lambda _facts: None)).associated()
+    peer.find(None)
+    command, _ = await peer.response()
+    peer.find(5)
+    answered, _ = await peer.response()
+
+    assert (command.message_id_responded_to, command.get(0x900)) == (0, status.MISTYPED_ARGUMENT)
+    assert command.get(0x902) == "the request has no Message ID (0000,0110)"
+    assert answered.message_id_responded_to == 5
+    assert len(service.requests) == 1
+    (event,) = [each for each in caplog.records if each.message == "request without Message ID"]
+    assert event.fields["answered_as"] is None  # type: ignore[attr-defined]
+    assert event.fields["setting"] == "accept.missing_message_id"  # type: ignore[attr-defined]

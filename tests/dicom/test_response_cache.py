@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mwl.dicom.response_cache import Encoded, ResponseCache
+from mwl.store.queries import LeftOut
 
 COST = ResponseCache(capacity=10**9)
 COST.put("key", Encoded(b""))
@@ -37,9 +38,10 @@ def test_what_was_used_last_stays() -> None:
 def test_a_reason_is_kept_like_a_response() -> None:
     """A step that cannot be sent is not tried again at every query."""
     cache = ResponseCache()
-    cache.put("a", Encoded(withheld="too long"))
+    left_out = LeftOut(7, "too long", "PatientName", "ours.yaml:3")
+    cache.put("a", Encoded(left_out=left_out))
 
-    assert cache.get("a") == Encoded(b"", "too long")
+    assert cache.get("a") == Encoded(b"", left_out)
 
 
 def test_what_alone_is_too_large_is_not_kept() -> None:

@@ -60,6 +60,28 @@ async def test_an_association_runs_under_tls(
     assert statuses == [0]
 
 
+async def test_p1_a_client_is_known_by_the_name_in_its_certificate(
+    start: Any,
+    server: ssl.SSLContext,
+    client: ssl.SSLContext,
+    certificate: tuple[Path, Path],
+    request_octets: Any,
+) -> None:
+    """Where the listener asks for a certificate; without one there is no name."""
+    seen: list[str] = []
+    server.load_verify_locations(certificate[0])
+    server.verify_mode = ssl.CERT_OPTIONAL
+    running = await start(tls=server, admit=lambda facts: seen.append(facts.common_name))
+    for shows in (False, True):
+        if shows:
+            client.load_cert_chain(*certificate)
+        peer = await running.connect(tls=client)
+        await peer.associate(request_octets((VERIFICATION, [IMPLICIT])))
+        await peer.release()
+
+    assert seen == ["", "localhost"]
+
+
 async def test_dcmtk_speaks_tls(
     start: Any, server: ssl.SSLContext, certificate: tuple[Path, Path], dcmtk: Any
 ) -> None:

@@ -3,66 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
-from sqlalchemy import select, update
+from dicom.asking import (
+    BIG_ENDIAN,
+    EXPLICIT,
+    IMPLICIT,
+    STEP,
+    STEP_ID,
+    advance,
+    change,
+    counted,
+    encoded,
+    identifier,
+    ids,
+    sent,
+)
 
 from mwl.dicom import worklist
-from mwl.dicom.encoding import decode_dataset, encode_dataset
 from mwl.dicom.response_cache import MEBIBYTE, ResponseCache
 from mwl.dicom.service import C_FIND_RQ, AssociationEnded
 from mwl.dicom.worklist import WorklistService
 from mwl.errors import Unavailable
 from mwl.lifecycle import StepEvent
-from mwl.mapping.paths import parse_path, vr
-from mwl.mapping.text.charset import parse_terms
-from mwl.model import Document, WorklistItem, items, name_value, text, values
+from mwl.model import Document, WorklistItem, items, text, values
 from mwl.query import WorklistQuery
-from mwl.store import Store, Transaction, steps, tables, transitions
+from mwl.store import Store, Transaction, steps
 
-STEP, STEP_ID, STATUS = "00400100", "00400009", "00400020"
+STATUS = "00400020"
 VISIBLE = "S1 S2 S3 S4 S5 S6 S7 S8 S9 S12"
-IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 DATE, TIME = "SPS.ScheduledProcedureStepStartDate", "SPS.ScheduledProcedureStepStartTime"
 AET, PHYSICIAN = "SPS.ScheduledStationAETitle", "SPS.ScheduledPerformingPhysicianName"
 OFFENDING, COMMENT = 0x00000901, 0x00000902
-
-
-def identifier(keys: Mapping[str, str]) -> Document:
-    """Return an identifier of paths and values; "" is zero-length."""
-    root: Document = {}
-    step: Document = {}
-    for path, value in keys.items():
-        tag = parse_path(path)[-1]
-        element: dict[str, Any] = {"vr": vr(tag)}
-        if value:
-            parts = value.split("\\")
-            element["Value"] = [name_value(part) for part in parts] if element["vr"] == "PN" else parts
-        (step if path.startswith("SPS.") else root)[tag] = element
-    if step:
-        root[STEP] = {"vr": "SQ", "Value": [step]}
-    return root
-
-
-def encoded(keys: Document, syntax: str = EXPLICIT, charset: str = "ISO_IR 192") -> bytes:
-    """Return an identifier as a device sends it."""
-    labelled: Document = {"00080005": {"vr": "CS", "Value": charset.split("\\")}, **keys}
-    return encode_dataset(labelled, syntax, parse_terms(charset))
-
-
-def sent(answer: Any, syntax: str = EXPLICIT) -> list[Document]:
-    """Return the items of an answer."""
-    return [decode_dataset(data, syntax) for _, data in answer.pendings]
-
-
-def ids(answer: Any, syntax: str = EXPLICIT) -> str:
-    """Return the step IDs of an answer in the order sent, as one line."""
-    return " ".join(text(next(items(each, STEP)), STEP_ID) for each in sent(answer, syntax))
 
 
 @pytest.fixture
@@ -80,42 +55,6 @@ def find(ask: Callable[..., Any]) -> Callable[..., Any]:
         return await ask(service, C_FIND_RQ, encoded(asked, more.get("syntax", EXPLICIT)), **more)
 
     return query
-
-
-def change(store: Store, step_id: str, level: str, tag: str, element: Any) -> None:
-    """Put an element into a stored level of a step as it stands, whatever it is."""
-    table = {"patient": tables.patients, "step": tables.steps}[level]
-
-    def work(tx: Transaction) -> None:
-        key = key_of(tx, step_id)
-        if level == "patient":
-            joined = select(tables.procedures.c.patient_key).join(tables.steps)
-            key = tx.connection.execute(joined.where(tables.steps.c.key == key)).scalar_one()
-        row = tx.connection.execute(select(table).where(table.c.key == key)).one()
-        document = json.dumps({**json.loads(row.document), tag: element})
-        written = {"document": document, "revision": row.revision + 1}
-        tx.connection.execute(update(table).where(table.c.key == key).values(written))
-
-    store.write_now(work)
-
-
-def key_of(tx: Transaction, step_id: str) -> int:
-    """Return the key of a step."""
-    return int(
-        tx.connection.execute(
-            select(tables.steps.c.key).where(tables.steps.c.step_id == step_id)
-        ).scalar_one()
-    )
-
-
-def advance(store: Store, step_id: str, event: StepEvent) -> None:
-    """Let something happen to a step."""
-    store.write_now(lambda tx: transitions.advance(tx, key_of(tx, step_id), event, source="test"))
-
-
-def counted(name: str, **labels: str) -> float:
-    """Return a figure."""
-    return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 # --- what is sent --------------------------------------------------------------------------------
@@ -690,9 +629,10 @@ async def test_a_long_identifier_does_not_fill_the_cache_with_its_name(
 
     await ask(service, C_FIND_RQ, encoded(keys))
 
-    ((_, kept),) = service._cache._entries
+    cache = service._responses._cache
+    ((_, _, kept),) = cache._entries
     assert len(kept) == 16
-    assert service._cache.size < MEBIBYTE
+    assert cache.size < MEBIBYTE
 
 
 async def test_a_step_that_is_gone_is_left_out(
@@ -701,8 +641,8 @@ async def test_a_step_that_is_gone_is_left_out(
     """Between matching and loading another broker may have removed it."""
     match = steps.match
 
-    def stale(tx: Transaction, query: WorklistQuery) -> Any:
-        first, *rest = match(tx, query)
+    def stale(tx: Transaction, query: WorklistQuery, *more: Any) -> Any:
+        first, *rest = match(tx, query, *more)
         return [type(first)(999, 1, 1, 1), first, *rest]
 
     monkeypatch.setattr(steps, "match", stale)

@@ -89,3 +89,21 @@ def test_an_instant_that_does_not_exist_changes_nothing(f0_items: dict[str, Work
     asked = ranges(("00000101", "00000101"))
 
     assert zones.in_site_time(asked, UTC, SITE) == asked
+
+
+def test_f21_a_device_in_another_zone_performs_in_it() -> None:
+    """P8 `window.tz`: start and end are moved; what has no time, or no date, stays."""
+    shanghai, berlin = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
+    performed = {
+        "00400244": {"vr": "DA", "Value": ["20260706"]}, "00400245": {"vr": "TM", "Value": ["0030"]},
+        "00400250": {"vr": "DA", "Value": ["20260706"]}, "00400251": {"vr": "TM"},
+    }  # fmt: skip
+
+    moved = zones.performed_in_site_time(performed, shanghai, berlin)
+
+    assert moved == {
+        **performed,
+        "00400244": {"vr": "DA", "Value": ["20260705"]},
+        "00400245": {"vr": "TM", "Value": ["183000"]},
+    }
+    assert zones.performed_in_site_time({}, shanghai, berlin) == {}
