@@ -4,7 +4,8 @@ SQLAlchemy lives here and nowhere else.  Domain functions (`steps`, `orders`, `p
 `messages`, `callers`) are plain functions that take a `Transaction`; the `Store` gives them one.
 """
 
+from mwl.store.glance import NotAtOnce
 from mwl.store.store import Store, open_store
 from mwl.store.transaction import Transaction
 
-__all__ = ["Store", "Transaction", "open_store"]
+__all__ = ["NotAtOnce", "Store", "Transaction", "open_store"]

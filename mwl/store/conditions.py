@@ -15,7 +15,7 @@ from itertools import product
 from typing import NamedTuple, TypeAlias
 
 from mwl.model import STEP_SEQUENCE
-from mwl.query import START_DATE, START_TIME, Criterion, Op, Path, name_patterns
+from mwl.query import SOURCE, START_DATE, START_TIME, Criterion, Op, Path, name_patterns
 from mwl.store import patterns
 from mwl.store.promoted import column, storable
 
@@ -97,6 +97,8 @@ _Tests: TypeAlias = list[tuple[Piece, list[Value]]]
 
 def understood(criterion: Criterion) -> Condition | None:
     """Return *criterion* as a condition on columns, None when it is residual."""
+    if criterion.folds:  # columns are compared as they are
+        return None
     match _tests(criterion):
         case None:
             return None
@@ -108,7 +110,7 @@ def understood(criterion: Criterion) -> Condition | None:
 
 def _tests(criterion: Criterion) -> list[_Tests] | None:
     decide: Callable[[Criterion], list[_Tests] | None] | None = None
-    if criterion.path in TEXTS:
+    if criterion.path in TEXTS or criterion.path == SOURCE:  # no index: it comes with other conditions
         decide = _TEXT.get(criterion.op)
     elif criterion.path == START_DATE:
         decide = _START.get(criterion.op)

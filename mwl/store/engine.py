@@ -137,12 +137,17 @@ def _postgresql(url: URL) -> Engine:
 
     @event.listens_for(engine, "handle_error")
     def _without_rows(context: ExceptionContext) -> None:
-        # The DETAIL of a violated constraint quotes the row, and errors end in log files.
         for error in (context.original_exception, context.sqlalchemy_exception):
             if error is not None:
-                error.args = tuple(str(part).partition("\nDETAIL:")[0] for part in error.args)
+                forget_row(error)
 
     return engine
+
+
+def forget_row(error: BaseException) -> None:
+    """Take out of a driver's error the row that it quotes: errors end in log files."""
+    # PostgreSQL's DETAIL of a violated constraint; of the others' arguments nothing changes but their type.
+    error.args = tuple(str(part).partition("\nDETAIL:")[0] for part in error.args)
 
 
 def make_file(engine: Engine) -> None:
@@ -182,9 +187,11 @@ class Lost(Unavailable):
 class Link:
     """One thread's connection: opened at first use, and opened anew after it failed."""
 
-    def __init__(self, engine: Engine, *, writing: bool) -> None:
+    def __init__(self, engine: Engine, *, writing: bool, patient: bool = True) -> None:
+        """One that is not *patient* never waits for a lock: it fails at once (SQLite)."""
         self._engine = engine
         self._writing = writing
+        self._patient = patient
         self._file = file_of(engine)
         self._inode: tuple[int, int] | None = None
         self._connection: Connection | None = None
@@ -240,6 +247,8 @@ class Link:
             # What is matched and what is then loaded must be of one moment.
             return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         connection.exec_driver_sql("PRAGMA query_only = ON")
+        if not self._patient:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 0")
         connection.rollback()
         return connection
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select
 
+from mwl.store import doubts
 from mwl.store.messages import KeyKind, SearchKey
 from mwl.store.promoted import bounded, column
 from mwl.store.tables import message_attempts, message_keys, messages
@@ -33,6 +34,7 @@ class Wanted:
     outcomes: tuple[str, ...] = ()  # any of them
     since: dt.datetime | None = None  # came, for the last time, at or after
     until: dt.datetime | None = None  # came, for the last time, before
+    doubtful: bool = False  # about an open step that it touched there are doubts
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,8 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(or_(messages.c.kind == wanted.kind, any_event))
     if wanted.outcomes:
         found.append(_column(wanted, messages.c.outcome).in_(wanted.outcomes))
+    if wanted.doubtful:
+        found.append(messages.c.key.in_(doubts.messages_concerned()))
     if wanted.since:
         found.append(_column(wanted, messages.c.last_at) >= stamp(wanted.since))
     if wanted.until:

@@ -2,71 +2,70 @@
 
 Theory of operation
 -------------------
-Devices return what they were given, more or less: numbers are edited by operators, left out, or made
-anew (B-30, P35).  The ladder is tried from the surest rung to the weakest, for each item alone, and
-the first rung that leads to exactly one step decides; so an item links one step or none, and n items
-up to n steps (the group case, F-M21).
+The rungs are data (`mwl.conduct`): the broker's own, or those of the device's profile (P35).  They are
+tried in turn, for each item alone, and the first that leads to exactly one step decides; so an item
+links one step or none, and n items up to n steps (the group case, F-M21).
 
-1. step ID + requested procedure ID
-2. step ID + accession number
-3. step ID + Study Instance UID
-4. Study Instance UID
-5. accession number + station
+A zero-length value never matches.  Numbers as short as "1" are common, so a step that a rung finds
+without its Study Instance UID and without its patient must agree in one more thing that both sides know:
+study, accession, requested procedure, patient.  Agrees none of them, it is another order's step.
+Several hits are narrowed by what else agrees: those four, then modality, then station.  Are there still
+several, the rung does not count: a study's steps are not all performed because one of them was, and an
+exam that vanishes from the worklist is worse than a step that must be closed by hand.  For the same
+reason an item that names a step ID is never led by modality or station to a step with another; and a rung
+that asks for no number of the order finds only steps that still wait, and none whose number differs.
 
-A zero-length value never matches.  Numbers as short as "1" are common, so a step found without its
-Study Instance UID (1, 2, 5) must agree in one more thing that both sides know: study, accession,
-requested procedure, patient.  Agrees none of them, it is another order's step.  Several hits are
-narrowed by what else agrees: those four, then modality, then station.  Are there still several, the
-rung does not count: a study's steps are not all performed because one of them was, and an exam that
-vanishes from the worklist is worse than a step that must be closed by hand.  For the same reason an
-item that names a step ID is never led by modality or station to a step with another.
+A station is the device, by whichever of its AE titles (M11).
 
-A patient who differs breaks the rungs 4 and 5; the rungs 1 to 3 hold, and the difference is reported
-(F-M23, F51).  A device that asked before a merge returns the ID the patient had then, which is the same
-patient.  Nothing is ever copied from the MPPS to the order (B-35).
+A patient who differs breaks every rung that does not ask for the step ID; those that do hold, and the
+difference is reported (F-M23, F51).  A device that asked before a merge returns the ID the patient had
+then, which is the same patient.  Nothing is ever copied from the MPPS to the order (B-35).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from sqlalchemy import or_, select
-
+from mwl.conduct import ORDER_KEYS, Conduct, Key, Rung
 from mwl.model import Document, items, text
+from mwl.query import normal_time
 from mwl.store import promoted
 from mwl.store.promoted import column
-from mwl.store.tables import patients, procedures, step_stations, steps
-from mwl.store.transaction import Transaction
 
 _MODALITY, _STATION = "00080060", "00400241"
+_START_DATE, _START_TIME = "00400244", "00400245"
 _STEP_ATTRIBUTES = "00400270"
 _REFERENCED_STUDIES, _REFERENCED_INSTANCE = "00081110", "00081155"
-
-
-class Rung(StrEnum):
-    """What linked a performed step to a scheduled one; stored with the link."""
-
-    STEP_AND_PROCEDURE = "step ID + requested procedure ID"
-    STEP_AND_ACCESSION = "step ID + accession number"
-    STEP_AND_STUDY = "step ID + Study Instance UID"
-    STUDY = "Study Instance UID"
-    ACCESSION_AND_STATION = "accession number + station"
+_DAY = 8  # characters of a start without a time
 
 
 class Remark(StrEnum):
-    """What a person should look at after a performed step was stored; fit for a log line."""
+    """What a person should look at in a performed step; stored with it, and fit for a log line."""
 
     UNSCHEDULED = "no scheduled step is meant by it"
     PARTLY_UNSCHEDULED = "an item of it means no scheduled step"
+    PROBABLE = "patient, station and time fit a step that waits"
     AMBIGUOUS = "its numbers fit several scheduled steps"
     PATIENT_DIFFERS = "its patient is not the order's"
     NUMBERS_DIFFER = "a number of it is not the order's"
     CANCELLED_ORDER = "its order was cancelled"
     WRONG_ENTRY = "the wrong worklist entry was selected"
+    ORDER_AT_FAULT = "it was discontinued because of a fault in the order"
+    PROCESSING = "it is processing of an exam that is completed"
+    IRREGULAR = "its device left out, or changed, what the standard does not let it"
+    OPEN_TOO_LONG = "it has been in progress for too long"
+    UNLINKED = "a person has taken it from its scheduled step"
 
+
+FROM_LINKING: Final = frozenset({
+    Remark.UNSCHEDULED, Remark.PARTLY_UNSCHEDULED, Remark.PROBABLE, Remark.AMBIGUOUS,
+    Remark.PATIENT_DIFFERS, Remark.NUMBERS_DIFFER, Remark.CANCELLED_ORDER, Remark.PROCESSING,
+})  # fmt: skip
+"""Remarks that say how it was linked: they are made anew when it is linked anew."""
 
 PatientId: TypeAlias = tuple[str, str]
 """A patient's ID and its issuer."""
@@ -81,19 +80,25 @@ class Numbers:
     accession: str = ""
     accession_issuer: str = ""
     studies: frozenset[str] = frozenset()
+    placer: str = ""
+    placer_issuer: str = ""
+    filler: str = ""
+    filler_issuer: str = ""
     patient_id: str = ""
     issuer: str = ""
     modality: str = ""
     stations: frozenset[str] = frozenset()
+    start: str = ""  # of the exam or as scheduled, site-local: YYYYMMDDHHMMSS.FFFFFF, or a date alone
     prior_ids: frozenset[PatientId] = frozenset()  # of the patient as stored: merged into it
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A stored step that shares a number with an item."""
+    """A stored step that an item may mean."""
 
     step_key: int
     numbers: Numbers
+    waits: bool = True  # nothing was done of it yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +110,9 @@ class Choice:
     remarks: tuple[Remark, ...] = ()
 
 
-def wanted(document: Document, calling_ae: str) -> list[Numbers]:
+def wanted(document: Document, calling_ae: str, conduct: Conduct = Conduct()) -> list[Numbers]:  # noqa: B008  frozen
     """Return what each Scheduled Step Attributes item of a performed step asks for."""
-    patient = promoted.patient_columns(document)
-    stations = frozenset({column(text(document, _STATION)), column(calling_ae)} - {""})
-    return [
-        _stated(item, patient_id=patient["patient_id"], issuer=patient["issuer"],
-                modality=column(text(document, _MODALITY)), stations=stations)
-        for item in items(document, _STEP_ATTRIBUTES)
-    ]  # fmt: skip
+    return [_stated(item, document, calling_ae, conduct) for item in items(document, _STEP_ATTRIBUTES)]
 
 
 def study(document: Document) -> str:
@@ -122,36 +121,45 @@ def study(document: Document) -> str:
     return promoted.procedure_columns(first)["study_instance_uid"]
 
 
-def _stated(
-    item: Document, *, patient_id: str, issuer: str, modality: str, stations: frozenset[str]
-) -> Numbers:
-    numbers = promoted.procedure_columns(item)
+def began(document: Document) -> str:
+    """Return when a performed step says it began, as a start is written; "" where it does not."""
+    date, time = (column(text(document, tag)) for tag in (_START_DATE, _START_TIME))
+    return date and date + (normal_time(time) if time else "")
+
+
+def _stated(item: Document, document: Document, calling_ae: str, conduct: Conduct) -> Numbers:
+    numbers, patient = promoted.procedure_columns(item), promoted.patient_columns(document)
     # In the group case the item's own UID may be new and common to all (B-34).
     referenced = {column(text(other, _REFERENCED_INSTANCE)) for other in items(item, _REFERENCED_STUDIES)}
+    stations = {column(text(document, _STATION)), column(calling_ae), *conduct.titles}
     return Numbers(
         step_id=promoted.step_columns(item)["step_id"],
         requested_procedure_id=numbers["requested_procedure_id"],
         accession=numbers["accession"], accession_issuer=numbers["accession_issuer"],
         studies=frozenset({numbers["study_instance_uid"], *referenced} - {""}),
-        patient_id=patient_id, issuer=issuer, modality=modality, stations=stations,
+        placer=numbers["placer"], placer_issuer=numbers["placer_issuer"],
+        filler=numbers["filler"], filler_issuer=numbers["filler_issuer"],
+        patient_id=patient["patient_id"], issuer=patient["issuer"],
+        modality=column(text(document, _MODALITY)), stations=frozenset(stations - {""}),
+        start=began(document),
     )  # fmt: skip
 
 
-def choose(item: Numbers, candidates: Sequence[Candidate]) -> Choice:
-    """Return the step that *item* means among *candidates*, by the ladder above."""
+def choose(item: Numbers, candidates: Sequence[Candidate], conduct: Conduct = Conduct()) -> Choice:  # noqa: B008  frozen
+    """Return the step that *item* means among *candidates*, by the ladder of the device."""
     remarks: set[Remark] = set()
-    for rung, traits in _LADDER.items():
-        hits = [c for c in candidates if all(trait(item, c.numbers) for trait in traits)]
-        if rung not in _BY_STUDY:
-            hits = [c for c in hits if _supported(item, c.numbers, traits)]
+    for rung in conduct.ladder:
+        hits = [c for c in candidates if _leads(rung, item, c)]
         if len(hits) > 1:
             hits = _narrowed(item, hits, rung)
         if len(hits) > 1:
             remarks.add(Remark.AMBIGUOUS)
-        elif hits and rung in _WEAK and _patient(item, hits[0].numbers) is False:
+        elif hits and Key.STEP not in rung.keys and _patient(item, hits[0].numbers) is False:
             remarks.add(Remark.PATIENT_DIFFERS)
+        elif hits and rung.proposes:
+            remarks.add(Remark.PROBABLE)
         elif hits:
-            return Choice(hits[0].step_key, rung, _differences(item, hits[0].numbers))
+            return Choice(hits[0].step_key, rung, _differences(item, hits[0].numbers, conduct))
     return Choice(remarks=tuple(sorted(remarks)))
 
 
@@ -170,6 +178,16 @@ def _procedure(item: Numbers, stored: Numbers) -> bool | None:
 def _accession(item: Numbers, stored: Numbers) -> bool | None:
     same = _equal(item.accession, stored.accession)
     return same and _equal(item.accession_issuer, stored.accession_issuer) is not False
+
+
+def _placer(item: Numbers, stored: Numbers) -> bool | None:
+    same = _equal(item.placer, stored.placer)
+    return same and _equal(item.placer_issuer, stored.placer_issuer) is not False
+
+
+def _filler(item: Numbers, stored: Numbers) -> bool | None:
+    same = _equal(item.filler, stored.filler)
+    return same and _equal(item.filler_issuer, stored.filler_issuer) is not False
 
 
 def _study(item: Numbers, stored: Numbers) -> bool | None:
@@ -201,100 +219,92 @@ def _overlap(one: frozenset[str], other: frozenset[str]) -> bool | None:
     return bool(one & other) if one and other else None
 
 
-_LADDER: dict[Rung, tuple[_Trait, ...]] = {
-    Rung.STEP_AND_PROCEDURE: (_step, _procedure),
-    Rung.STEP_AND_ACCESSION: (_step, _accession),
-    Rung.STEP_AND_STUDY: (_step, _study),
-    Rung.STUDY: (_study,),
-    Rung.ACCESSION_AND_STATION: (_accession, _station),
+TRAITS: Final[Mapping[Key, _Trait]] = {
+    Key.STEP: _step,
+    Key.PROCEDURE: _procedure,
+    Key.STUDY: _study,
+    Key.ACCESSION: _accession,
+    Key.PLACER: _placer,
+    Key.FILLER: _filler,
+    Key.PATIENT: _patient,
+    Key.STATION: _station,
 }
-_BY_STUDY = frozenset({Rung.STEP_AND_STUDY, Rung.STUDY})
-_WEAK = frozenset({Rung.STUDY, Rung.ACCESSION_AND_STATION})
-_IDENTITY: tuple[_Trait, ...] = (_study, _accession, _procedure, _patient)
+_IDENTITY = (Key.STUDY, Key.ACCESSION, Key.PROCEDURE, Key.PATIENT)
+_OF_ORDER = ORDER_KEYS - {Key.STUDY}
 
 
-def _supported(item: Numbers, stored: Numbers, traits: Sequence[_Trait]) -> bool:
-    others = [trait(item, stored) for trait in _IDENTITY if trait not in traits]
+def _leads(rung: Rung, item: Numbers, candidate: Candidate) -> bool:
+    stored = candidate.numbers
+    if not all(TRAITS[key](item, stored) for key in rung.keys):
+        return False
+    if rung.within is not None and not near(item.start, stored.start, rung.within):
+        return False
+    if not ORDER_KEYS.intersection(rung.keys):
+        return candidate.waits and all(TRAITS[key](item, stored) is not False for key in _OF_ORDER)
+    return Key.STUDY in rung.keys or Key.PATIENT in rung.keys or _supported(item, stored, rung)
+
+
+def _supported(item: Numbers, stored: Numbers, rung: Rung) -> bool:
+    others = [TRAITS[key](item, stored) for key in _IDENTITY if key not in rung.keys]
     return any(others) or all(verdict is None for verdict in others)
 
 
+def near(start: str, other: str, within: dt.timedelta) -> bool:
+    """Tell whether two starts are so close; one without a time is close to all of its day."""
+    if not start or not other:
+        return False
+    if len(start) == _DAY or len(other) == _DAY:
+        return start[:_DAY] == other[:_DAY]
+    try:
+        return abs(_instant(start) - _instant(other)) <= within
+    except ValueError:  # what a device calls a time may be none
+        return False
+
+
+def _instant(start: str) -> dt.datetime:
+    return dt.datetime.strptime(start[:14], "%Y%m%d%H%M%S")  # noqa: DTZ007  the site's wall clock, both
+
+
 def _narrowed(item: Numbers, hits: Sequence[Candidate], rung: Rung) -> list[Candidate]:
-    named = bool(item.step_id) and rung in _WEAK
+    named = bool(item.step_id) and Key.STEP not in rung.keys
     left = list(hits)
-    for trait in _IDENTITY if named else (*_IDENTITY, _modality, _station):
+    for trait in (*(TRAITS[key] for key in _IDENTITY), *(() if named else (_modality, _station))):
         left = [hit for hit in left if trait(item, hit.numbers)] or left
     return left
 
 
-def _differences(item: Numbers, stored: Numbers) -> tuple[Remark, ...]:
-    numbers = (_step, _procedure, _accession, _study)
-    differing = any(trait(item, stored) is False for trait in numbers)
-    remarks = [Remark.NUMBERS_DIFFER] if differing else []
+def _differences(item: Numbers, stored: Numbers, conduct: Conduct) -> tuple[Remark, ...]:
+    differing = any(TRAITS[key](item, stored) is False for key in ORDER_KEYS)
+    remarks = [Remark.NUMBERS_DIFFER] if differing and conduct.reports_differences else []
     if _patient(item, stored) is False:
         remarks.append(Remark.PATIENT_DIFFERS)
     return tuple(remarks)
 
 
-def candidates(tx: Transaction, item: Numbers) -> list[Candidate]:
-    """Return every stored step that some rung could lead *item* to."""
-    joined = select(steps.c.key).select_from(steps.join(procedures).join(patients))
-    # One SELECT a number: an OR across three tables would read them whole.
-    sharing = []
-    if item.studies:
-        sharing.append(joined.where(procedures.c.study_instance_uid.in_(item.studies)))
-    if item.accession:
-        sharing.append(joined.where(procedures.c.accession == item.accession))
-    if item.step_id and item.requested_procedure_id:
-        numbered = joined.where(
-            steps.c.step_id == item.step_id,
-            procedures.c.requested_procedure_id == item.requested_procedure_id,
-        )
-        # Study and accession have SELECTs of their own: the patient is the support that is left.
-        if item.patient_id:
-            merged = select(_PRIOR.c.merged_into).where(_PRIOR.c.patient_id == item.patient_id)
-            same = or_(patients.c.patient_id == item.patient_id, patients.c.key.in_(merged))
-            numbered = numbered.where(same)
-        sharing.append(numbered)
-    keys: set[int] = set()
-    for wanted_steps in sharing:
-        found = tx.connection.execute(wanted_steps.limit(_MOST + 1)).scalars().all()
-        keys.update(found if len(found) <= _MOST else ())
-    return _load(tx, keys)
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How well a step fits an item: what both say alike, and what otherwise."""
+
+    step_key: int
+    agrees: tuple[Key, ...]
+    differs: tuple[Key, ...]
+    near: bool = False  # in time
+
+    @property
+    def weight(self) -> tuple[int, int, bool]:
+        """What candidates are ordered by: the best is the greatest."""
+        return len(self.agrees) - len(self.differs), len(self.agrees), self.near
 
 
-_PRIOR = patients.alias("prior")
-
-_MOST = 500
-"""Steps that may share a number: what more of them share ("0", "1") is a constant and tells nothing."""
-
-
-def _load(tx: Transaction, keys: Collection[int]) -> list[Candidate]:
-    stations: dict[int, set[str]] = {}
-    for station in tx.connection.execute(select(step_stations).where(step_stations.c.step_key.in_(keys))):
-        stations.setdefault(station.step_key, set()).add(station.ae_title)
-    numbers = (
-        select(
-            steps.c.key, steps.c.step_id, steps.c.modality,
-            procedures.c.requested_procedure_id, procedures.c.accession, procedures.c.accession_issuer,
-            procedures.c.study_instance_uid, procedures.c.patient_key, patients.c.patient_id,
-            patients.c.issuer,
-        )
-        .select_from(steps.join(procedures).join(patients))
-        .where(steps.c.key.in_(keys))
-        .order_by(steps.c.key)
-    )  # fmt: skip
-    rows = tx.connection.execute(numbers).all()
-    prior: dict[int, set[PatientId]] = {}
-    merged = _PRIOR.c.merged_into.in_({row.patient_key for row in rows})
-    for each in tx.connection.execute(select(_PRIOR).where(merged)):
-        prior.setdefault(each.merged_into, set()).add((each.patient_id, each.issuer))
-    return [
-        Candidate(row.key, Numbers(
-            step_id=row.step_id, requested_procedure_id=row.requested_procedure_id,
-            accession=row.accession, accession_issuer=row.accession_issuer,
-            studies=frozenset({row.study_instance_uid}), patient_id=row.patient_id, issuer=row.issuer,
-            modality=row.modality, stations=frozenset(stations.get(row.key, ())),
-            prior_ids=frozenset(prior.get(row.patient_key, ())),
-        ))
-        for row in rows
-    ]  # fmt: skip
+def ranked(item: Numbers, candidates: Sequence[Candidate], within: dt.timedelta) -> list[Likeness]:
+    """Return candidates for a person to choose among, the best first."""
+    found = []
+    for candidate in candidates:
+        verdicts = {key: trait(item, candidate.numbers) for key, trait in TRAITS.items()}
+        found.append(Likeness(
+            candidate.step_key,
+            tuple(key for key, verdict in verdicts.items() if verdict),
+            tuple(key for key, verdict in verdicts.items() if verdict is False),
+            near(item.start, candidate.numbers.start, within),
+        ))  # fmt: skip
+    return sorted(found, key=lambda each: (each.weight, -each.step_key), reverse=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, select
 
+from mwl.store.promoted import column
 from mwl.store.tables import (
     message_links,
     messages,
@@ -109,6 +110,41 @@ def of_message(tx: Transaction, message_key: int) -> Effects:
         tuple(StepEffect(*row) for row in tx.connection.execute(_STEPS, wanted)),
     )
 
+
+@dataclass(frozen=True, slots=True)
+class KnownPatient:
+    """A patient on record under an ID, and the patient it was merged into."""
+
+    patient_id: str
+    issuer: str
+    merged_into: PatientEffect | None
+
+
+def of_patient_id(tx: Transaction, patient_id: str) -> list[KnownPatient]:
+    """Return the patients on record under *patient_id*, whoever issued it, merged ones too."""
+    return [
+        KnownPatient(
+            row.patient_id,
+            row.issuer,
+            None if row.key is None else PatientEffect(row.key, row.other_id, row.other_issuer),
+        )
+        for row in tx.connection.execute(_KNOWN, {"patient": column(patient_id)})
+    ]
+
+
+_SURVIVOR = patients.alias()
+_KNOWN = (
+    select(
+        patients.c.patient_id,
+        patients.c.issuer,
+        _SURVIVOR.c.key,
+        _SURVIVOR.c.patient_id.label("other_id"),
+        _SURVIVOR.c.issuer.label("other_issuer"),
+    )
+    .select_from(patients.outerjoin(_SURVIVOR, patients.c.merged_into == _SURVIVOR.c.key))
+    .where(patients.c.patient_id == bindparam("patient"))
+    .order_by(patients.c.key)
+)
 
 _TOUCHED = message_links.c.message_key == bindparam("message")
 

@@ -23,16 +23,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, exists, select, update
 
+from mwl.conduct import STANDARD, Conducts
 from mwl.errors import Finding, Unacceptable
+from mwl.lifecycle import WAITING
 from mwl.model import Document, PatientChange
-from mwl.store import patients, performed, transitions
+from mwl.store import adopting, patients, transitions
+from mwl.store.attaching import Situation
 from mwl.store.documents import merged, without
 from mwl.store.outcome import Outcome
 from mwl.store.patients import IDENTITY, Patient
 from mwl.store.promoted import patient_columns
 from mwl.store.tables import procedures, steps
+from mwl.store.telling import Told
 from mwl.store.transaction import Transaction
 
 DUPLICATE_KEY = 205  # HL7 table 0357 (D-19)
@@ -41,11 +45,13 @@ _MERGED = "merge"  # in a step's history
 _REASON = "its patient was merged into another"
 
 
-def merge(tx: Transaction, change: PatientChange, *, source: str, told: Collection[str]) -> Outcome:
+def merge(
+    tx: Transaction, change: PatientChange, *, source: str, told: Told, conducts: Conducts = STANDARD
+) -> Outcome:
     """Let *change.prior* be *change.patient* from now on; both hold patient IDs.
 
-    *source* is what the history of the steps says; *told* names the systems that want to hear of their
-    steps, for the case that a performed step finds its order.  Raises `Unacceptable`.
+    *source* is what the history of the steps says; *told* is who wants to hear of steps, and *conducts* how
+    exams count, for the case that a performed step finds its order.  Raises `Unacceptable`.
     """
     own = _id(change.patient)
     prior = {_id(each): each for each in change.prior if _id(each) != own}
@@ -62,9 +68,15 @@ def merge(tx: Transaction, change: PatientChange, *, source: str, told: Collecti
             patients.create_prior(tx, document, into=key)
     moved = [procedure for patient in absorbed.values() for procedure in _absorb(tx, patient, into=key)]
     touched = _remember(tx, moved, source)
-    for study in tx.connection.scalars(_STUDIES, {"procedures": moved}).all():
-        performed.adopt(tx, study, told=told)
+    _heard_again(tx, moved, key, Situation(conducts, told))
     return Outcome(tuple(moved), touched, patients=(key,))
+
+
+def _heard_again(tx: Transaction, moved: Sequence[int], patient_key: int, under: Situation) -> None:
+    """Look again at exams whose patient was another one until now."""
+    theirs = tx.connection.execute(_THEIRS, {"patient": patient_key}).all()
+    adopting.reconcile(tx, [row.key for row in theirs], under)
+    adopting.adopt(tx, [row.key for row in theirs if row.waits or row.key in moved], under)
 
 
 def _id(document: Document) -> tuple[str, str]:
@@ -114,6 +126,16 @@ _PROCEDURES = (
     .where(procedures.c.patient_key == bindparam("patient"))
     .order_by(procedures.c.key)
 )
+_THEIRS = (
+    select(
+        procedures.c.key,
+        exists()
+        .where(steps.c.procedure_key == procedures.c.key, steps.c.state.in_(sorted(WAITING)))
+        .label("waits"),
+    )
+    .where(procedures.c.patient_key == bindparam("patient"))
+    .order_by(procedures.c.key)
+)
 _MOVE = (
     update(procedures)
     .where(procedures.c.patient_key == bindparam("patient"))
@@ -123,10 +145,4 @@ _STEPS = (
     select(steps.c.key)
     .where(steps.c.procedure_key.in_(bindparam("procedures", expanding=True)))
     .order_by(steps.c.key)
-)
-_STUDIES = (
-    select(procedures.c.study_instance_uid)
-    .where(procedures.c.key.in_(bindparam("procedures", expanding=True)))
-    .distinct()
-    .order_by(procedures.c.study_instance_uid)
 )

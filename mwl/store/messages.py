@@ -24,6 +24,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from mwl.store import allowances
 from mwl.store.allowances import Limit
+from mwl.store.prepared import Prepared, new
 from mwl.store.promoted import bounded, column, storable
 from mwl.store.tables import message_attempts, message_keys, message_links, messages, procedures
 from mwl.store.transaction import Transaction
@@ -125,7 +126,7 @@ def number_reused(tx: Transaction, arrival: OnRecord) -> bool:
         return False
     facts = _facts(message)
     wanted = {name: facts[name] for name in ("control_id", "application", "facility")}
-    return tx.connection.scalar(_SAME_NUMBER, {**wanted, "message": arrival.key}) is not None
+    return _SAME_NUMBER.scalar(tx.connection, {**wanted, "message": arrival.key}) is not None
 
 
 def answered(
@@ -150,7 +151,7 @@ def answered(
         if taken.replay or (earlier.outcome, earlier.error) != (outcome, attempt["error"]):
             tx.connection.execute(_SET_ASIDE, {"message": taken.key})
         _refresh(tx, taken)
-    tx.connection.execute(_ANSWER, {"message": taken.key, **attempt})
+    _ANSWER.run(tx.connection, {"message": taken.key, **attempt})
 
 
 def link(
@@ -161,23 +162,26 @@ def link(
     procedures: Iterable[int] = (),
     steps: Iterable[int] = (),
 ) -> None:
-    """Note that the message *key* touched these patients, procedures (with their patients) and steps."""
+    """Note that the message *key* touched these patients, procedures and steps.
+
+    The patients of the procedures are looked up where none is named.
+    """
     procedures = tuple(procedures)
-    wanted = [("patient_key", each) for each in (*patients, *_patients_of(tx, procedures))]
+    patients = tuple(patients) or _patients_of(tx, procedures)
+    wanted = [("patient_key", each) for each in patients]
     wanted += [("procedure_key", each) for each in procedures]
     wanted += [("step_key", each) for each in steps]
     if wanted:
-        known = {tuple(row) for row in tx.connection.execute(_LINKS, {"message": key})}
+        known = set(map(tuple, _LINKS.all(tx.connection, {"message": key})))
         rows = [{"message_key": key, **dict.fromkeys(_LINKED), column: each} for column, each in wanted]
-        new = {tuple(row[name] for name in _LINKED): row for row in rows}
-        if added := [row for link, row in new.items() if link not in known]:
-            tx.connection.execute(insert(message_links), added)
+        distinct = {tuple(row[name] for name in _LINKED): row for row in rows}
+        _NEW_LINK.run_all(tx.connection, [row for link, row in distinct.items() if link not in known])
 
 
 def _counted(tx: Transaction, message: MessageRecord) -> OnRecord | None:
     """Count the bytes of *message* where they are on record; of several rows the latest counts."""
     same = {"control_id": bounded(message.control_id), "digest": message.digest}
-    key = tx.connection.scalar(_SAME, same)
+    key = _SAME.scalar(tx.connection, same)
     if key is None:
         return None
     # The row as it is now: another broker may have answered the same bytes a moment ago.
@@ -186,8 +190,8 @@ def _counted(tx: Transaction, message: MessageRecord) -> OnRecord | None:
 
 
 def _record(tx: Transaction, message: MessageRecord) -> int:
-    inserted = tx.connection.execute(
-        insert(messages),
+    key: int = _NEW.scalar(
+        tx.connection,
         {
             "received_at": tx.stamp,
             "last_at": tx.stamp,
@@ -198,7 +202,6 @@ def _record(tx: Transaction, message: MessageRecord) -> int:
             **_facts(message),
         },
     )
-    key: int = inserted.inserted_primary_key[0]  # type: ignore[index]
     _keep_keys(tx, key, message)
     return key
 
@@ -224,18 +227,13 @@ def _facts(message: MessageRecord) -> dict[str, str]:
 def _keep_keys(tx: Transaction, key: int, message: MessageRecord) -> None:
     distinct = dict.fromkeys((each.kind.value, column(each.value)) for each in message.keys)
     rows = [{"kind": kind, "value": value, "message_key": key} for kind, value in distinct if value]
-    if rows:
-        tx.connection.execute(insert(message_keys), rows[:KEYS])
+    _NEW_KEY.run_all(tx.connection, rows[:KEYS])
 
 
 def _patients_of(tx: Transaction, keys: tuple[int, ...]) -> Iterable[int]:
     return tx.connection.scalars(_PATIENTS, {"keys": keys}) if keys else ()
 
 
-_LINKED = ("patient_key", "procedure_key", "step_key")
-_LINKS = select(*(message_links.c[name] for name in _LINKED)).where(
-    message_links.c.message_key == bindparam("message")
-)
 _PATIENTS = (
     select(procedures.c.patient_key)
     .where(procedures.c.key.in_(bindparam("keys", expanding=True)))
@@ -243,16 +241,25 @@ _PATIENTS = (
     .order_by(procedures.c.patient_key)
 )
 
+_LINKED = ("patient_key", "procedure_key", "step_key")
+_LINKS = Prepared(
+    select(*(message_links.c[name] for name in _LINKED)).where(
+        message_links.c.message_key == bindparam("message")
+    )
+)
+
 _ATTEMPT = (messages.c.outcome, messages.c.acknowledgement, messages.c.error)
 
-_SAME = (
+_NEW, _NEW_KEY, _NEW_LINK = new(messages, key=True), new(message_keys), new(message_links)
+
+_SAME = Prepared(
     select(messages.c.key)
     .where(messages.c.control_id == bindparam("control_id"), messages.c.digest == bindparam("digest"))
     .order_by(messages.c.key.desc())
     .limit(1)
 )
 
-_SAME_NUMBER = (
+_SAME_NUMBER = Prepared(
     select(messages.c.key)
     .where(
         messages.c.control_id == bindparam("control_id"),
@@ -270,7 +277,7 @@ _COUNT = (
     .returning(*_ATTEMPT)
 )
 
-_ANSWER = (
+_ANSWER = Prepared(
     update(messages)
     .where(messages.c.key == bindparam("message"))
     .values(

@@ -16,7 +16,9 @@ were written: a row can be claimed only when no earlier one is pending, so IN PR
 overtaken by COMPLETED, and one claim holds at most one row of a thread.  A failed row stays
 pending until its next attempt is due, and its thread waits with it for as long as that takes.  A
 *parked* row, which the peer refused for good, does not hold up its thread: a person decides about
-it, and the exams go on meanwhile.
+it, and the exams go on meanwhile.  So it may be *overtaken*: a later row about the same steps was
+delivered.  It is not sent any more then, whoever asks for it: IN PROGRESS after COMPLETED would be a
+lie (C-33).
 
 The states and their changes are `mwl.lifecycle.OUTBOX`.
 """
@@ -26,11 +28,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 import secrets
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, case, exists, func, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, bindparam, case, exists, func, insert, or_, select, update
 
 from mwl import lifecycle
 from mwl.errors import Refusal, Refused
@@ -44,20 +46,26 @@ TOPIC = "outbox"
 
 STATUS = "status"  # the kind of a row: HL7 to a system
 
+ABOUT = "about"
+"""Key in a status row's facts: the scheduled steps it tells of."""
+
 ERROR = 1000
 """Characters of an error that are kept: what a peer says is as long as it likes."""
 
+_LONGEST_KEY = 18  # digits that a BIGINT certainly holds
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # base 32 without I, L, O, U: read out on the telephone
 _outbox = tables.outbox
-_earlier = tables.outbox.alias("earlier")
+_other = tables.outbox.alias("other")
 
 _PENDING = _outbox.c.state == OutboxState.PENDING.value
-_IS_HEAD = ~exists().where(
-    _earlier.c.state == OutboxState.PENDING.value,
-    _earlier.c.destination == _outbox.c.destination,
-    _earlier.c.thread == _outbox.c.thread,
-    _earlier.c.key < _outbox.c.key,
+_ANOTHER_WAITS = exists().where(
+    _other.c.state == OutboxState.PENDING.value,
+    _other.c.destination == _outbox.c.destination,
+    _other.c.thread == _outbox.c.thread,
 )
+_IS_HEAD = ~_ANOTHER_WAITS.where(_other.c.key < _outbox.c.key)
+# What a person sends again comes before rows of which one may be under way.
+_NONE_UNDER_WAY = ~_ANOTHER_WAITS.where(_other.c.key > _outbox.c.key, _other.c.lease_until > bindparam("now"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +88,24 @@ class OutboxRow:
     finished_at: dt.datetime | None
     last_error: str
 
+    @property
+    def about(self) -> frozenset[int]:
+        """The scheduled steps a status row tells of, by key."""
+        return frozenset(self.facts.get(ABOUT, ()))
 
-def enqueue_status(tx: Transaction, *, destination: str, thread: str, facts: Mapping[str, Any]) -> None:
+    @property
+    def event(self) -> str:
+        """What a status row tells."""
+        return str(self.facts.get("event", ""))
+
+
+def enqueue(
+    tx: Transaction, *, destination: str, thread: str, facts: Mapping[str, Any], kind: str = STATUS
+) -> None:
     """Write a row that tells *destination* what happened, due at once."""
     tx.connection.execute(
         insert(_outbox).values(
-            kind=STATUS, destination=destination, thread=thread, state=OutboxState.PENDING.value,
+            kind=kind, destination=destination, thread=thread, state=OutboxState.PENDING.value,
             control_id=_control_id(tx.now), facts=json.dumps(facts),
             created_at=tx.stamp, due_at=tx.stamp,
         )
@@ -94,12 +114,21 @@ def enqueue_status(tx: Transaction, *, destination: str, thread: str, facts: Map
 
 
 def claim(
-    tx: Transaction, owner: str, lease: dt.timedelta, limit: int, *, destination: str | None = None
+    tx: Transaction,
+    owner: str,
+    lease: dt.timedelta,
+    limit: int,
+    *,
+    destination: str | None = None,
+    kind: str = STATUS,
 ) -> list[OutboxRow]:
-    """Lease up to *limit* due rows, of one *destination* or of all, to *owner*, oldest first; return them."""
+    """Lease up to *limit* due rows of a *kind*, of one *destination* or of all, to *owner*, oldest first.
+
+    What was overtaken since a person had it sent again is parked.
+    """
     due = (
         select(_outbox.c.key)
-        .where(_PENDING, _IS_HEAD, _outbox.c.due_at <= tx.stamp)
+        .where(_PENDING, _IS_HEAD, _NONE_UNDER_WAY, _outbox.c.kind == kind, _outbox.c.due_at <= tx.stamp)
         .where(or_(_outbox.c.lease_until.is_(None), _outbox.c.lease_until <= tx.stamp))
         .order_by(_outbox.c.key)
         .limit(limit)
@@ -108,7 +137,7 @@ def claim(
     )
     if destination is not None:
         due = due.where(_outbox.c.destination == destination)
-    keys = tx.connection.execute(due).scalars().all()
+    keys = tx.connection.execute(due, {"now": tx.stamp}).scalars().all()
     if not keys:
         return []
     leased = {
@@ -119,7 +148,17 @@ def claim(
     claimed = tx.connection.execute(
         update(_outbox).where(_outbox.c.key.in_(keys), _PENDING).values(leased).returning(_outbox)
     )
-    return sorted(map(_row, claimed), key=lambda row: row.key)
+    return _not_overtaken(tx, sorted(map(_row, claimed), key=lambda row: row.key))
+
+
+def recover(tx: Transaction) -> None:
+    """End the leases of workers that are gone, so that a broker that was killed goes on where it was.
+
+    For the start of a broker.  On PostgreSQL nobody knows whose leases these are: there they run out.
+    """
+    if tx.connection.dialect.name == "sqlite":  # which one broker serves at a time
+        leased = and_(_PENDING, _outbox.c.lease_owner.is_not(None))
+        tx.connection.execute(update(_outbox).where(leased).values(lease_owner=None, lease_until=None))
 
 
 def composed(tx: Transaction, key: int, payload: bytes) -> bytes:
@@ -139,7 +178,7 @@ def delivered(tx: Transaction, key: int) -> None:
 def failed(tx: Transaction, key: int, error: str, due_at: dt.datetime) -> None:
     """Give a row that did not get through back, to be tried again at *due_at*."""
     if (row := _held(tx, key)).state is not OutboxState.PENDING:
-        raise Refused(Refusal.FINAL, f"the row is {row.state} already", key=key)
+        raise Refused(Refusal.FINAL, f"row {key} is {row.state} already")
     _give_back(tx, key, last_error=_kept(error), due_at=stamp(due_at))
 
 
@@ -156,9 +195,26 @@ def parked(tx: Transaction, key: int, error: str) -> None:
     _move(tx, key, OutboxState.PARKED, last_error=_kept(error))
 
 
+def remark(tx: Transaction, control_id: str, text: str) -> None:
+    """Put *text* on record with the row of a control ID, whatever its state."""
+    row = _outbox.c.control_id == control_id
+    tx.connection.execute(update(_outbox).where(row).values(last_error=_kept(text)))
+    tx.topics.add(TOPIC)
+
+
 def retry(tx: Transaction, key: int) -> None:
-    """Make a parked row due again, at once and under the same control ID."""
-    _move(tx, key, OutboxState.PENDING, due_at=tx.stamp)
+    """Make a parked row due again, at once and under the same control ID.
+
+    A status is composed anew: what the peer refused would be refused again.  Raises `Refused` (UNKNOWN;
+    FINAL for a row that is not parked, or was overtaken).
+    """
+    row = _held(tx, key)
+    if row.state is OutboxState.PENDING:
+        raise Refused(Refusal.FINAL, f"row {key} is pending: it is sent again without being told to")
+    if row.state is OutboxState.PARKED and (later := _overtaker(tx, row)):
+        raise Refused(Refusal.FINAL, _overtaken(row, later))
+    payload = None if row.kind == STATUS else row.payload
+    _move(tx, key, OutboxState.PENDING, due_at=tx.stamp, payload=payload)
 
 
 def discard(tx: Transaction, key: int) -> None:
@@ -170,23 +226,71 @@ def browse(
     tx: Transaction, *, state: OutboxState | None = None, destination: str | None = None, limit: int = 100
 ) -> list[OutboxRow]:
     """Return rows, newest first."""
-    chosen = select(_outbox).order_by(_outbox.c.key.desc()).limit(limit)
+    chosen = _chosen(state, destination).order_by(_outbox.c.key.desc()).limit(limit)
+    return [_row(row) for row in tx.connection.execute(chosen)]
+
+
+def get(tx: Transaction, key: int) -> OutboxRow | None:
+    """Return the row of this key, None where there is none."""
+    row = tx.connection.execute(select(_outbox).where(_outbox.c.key == key)).one_or_none()
+    return None if row is None else _row(row)
+
+
+def named(tx: Transaction, text: str) -> OutboxRow | None:
+    """Return the row of a key or a control ID, None where there is none."""
+    by_key = get(tx, int(text)) if text.isdecimal() and len(text) <= _LONGEST_KEY else None
+    if by_key is not None:
+        return by_key
+    row = tx.connection.execute(select(_outbox).where(_outbox.c.control_id == text)).one_or_none()
+    return None if row is None else _row(row)
+
+
+def destinations(tx: Transaction) -> set[str]:
+    """Return the names of all that anything was or is to be sent to."""
+    return set(tx.connection.execute(select(_outbox.c.destination).distinct()).scalars())
+
+
+def keys(tx: Transaction, state: OutboxState, destination: str | None = None) -> list[int]:
+    """Return the keys of all rows in a state, of one *destination* or of all, oldest first."""
+    chosen = _chosen(state, destination).with_only_columns(_outbox.c.key).order_by(_outbox.c.key)
+    return list(tx.connection.execute(chosen).scalars())
+
+
+def _chosen(state: OutboxState | None, destination: str | None) -> Select[Any]:
+    chosen = select(_outbox)
     if state is not None:
         chosen = chosen.where(_outbox.c.state == state.value)
     if destination is not None:
         chosen = chosen.where(_outbox.c.destination == destination)
-    return [_row(row) for row in tx.connection.execute(chosen)]
+    return chosen
 
 
-def counts(tx: Transaction) -> dict[str, dict[OutboxState, int]]:
-    """Return how many rows each destination has in each state; a state without rows is absent."""
-    grouped = select(_outbox.c.destination, _outbox.c.state, func.count()).group_by(
-        _outbox.c.destination, _outbox.c.state
-    )
-    found: dict[str, dict[OutboxState, int]] = {}
-    for destination, state, count in tx.connection.execute(grouped):
-        found.setdefault(destination, {})[OutboxState(state)] = count
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a destination has not got yet."""
+
+    pending: int = 0
+    parked: int = 0
+    oldest: dt.datetime | None = None  # when the oldest pending row was written
+
+
+def backlog(tx: Transaction) -> dict[str, Backlog]:
+    """Return what each destination has not got yet; one that has got all is absent."""
+    found: dict[str, Backlog] = {}
+    for destination, state, count, oldest in tx.connection.execute(_BACKLOG):
+        known = found.get(destination, Backlog())
+        if state == OutboxState.PARKED.value:
+            found[destination] = replace(known, parked=count)
+        else:
+            found[destination] = replace(known, pending=count, oldest=instant(oldest))
     return found
+
+
+_BACKLOG = (
+    select(_outbox.c.destination, _outbox.c.state, func.count(), func.min(_outbox.c.created_at))
+    .where(_outbox.c.state.in_([OutboxState.PENDING.value, OutboxState.PARKED.value]))
+    .group_by(_outbox.c.destination, _outbox.c.state)
+)
 
 
 def next_due(tx: Transaction) -> dt.datetime | None:
@@ -197,19 +301,46 @@ def next_due(tx: Transaction) -> dt.datetime | None:
     return instant(soonest) if soonest else None
 
 
+def _not_overtaken(tx: Transaction, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+    """Return the rows that may still be sent; the others are parked."""
+    left = []
+    for row in rows:
+        if later := _overtaker(tx, row):
+            parked(tx, row.key, _overtaken(row, later))
+        else:
+            left.append(row)
+    return left
+
+
+def _overtaker(tx: Transaction, row: OutboxRow) -> OutboxRow | None:
+    """Return a later row about one of the same steps that was delivered."""
+    later = _chosen(OutboxState.DELIVERED, row.destination).where(
+        _outbox.c.thread == row.thread, _outbox.c.key > row.key
+    )
+    found = map(_row, tx.connection.execute(later.order_by(_outbox.c.key)))
+    return next((each for each in found if each.about & row.about), None)
+
+
+def _overtaken(row: OutboxRow, later: OutboxRow) -> str:
+    return (
+        f"row {row.key} ({row.event}) was overtaken: row {later.key} ({later.event}) about the same step was "
+        f"delivered since; it can only be discarded"
+    )
+
+
 def _held(tx: Transaction, key: int) -> OutboxRow:
     """Return a row, locked until the transaction ends."""
     found: Select[Any] = select(_outbox).where(_outbox.c.key == key).with_for_update()
     row = tx.connection.execute(found).one_or_none()
     if row is None:
-        raise Refused(Refusal.UNKNOWN, "no such outbox row", key=key)
+        raise Refused(Refusal.UNKNOWN, f"there is no outbox row {key}")
     return _row(row)
 
 
 def _move(tx: Transaction, key: int, state: OutboxState, **columns: object) -> None:
     row = _held(tx, key)
     if state not in lifecycle.OUTBOX[row.state]:
-        raise Refused(Refusal.FINAL, f"a {row.state} row cannot become {state}", key=key)
+        raise Refused(Refusal.FINAL, f"row {key} is {row.state} and cannot become {state}")
     closed = state in (OutboxState.DELIVERED, OutboxState.DISCARDED)
     _give_back(tx, key, state=state.value, finished_at=tx.stamp if closed else None, **columns)
 

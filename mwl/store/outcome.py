@@ -14,4 +14,4 @@ class Outcome:
     procedures: tuple[int, ...] = ()
     steps: tuple[int, ...] = ()
     findings: tuple[Finding, ...] = ()
-    patients: tuple[int, ...] = ()  # those of the procedures need not be named
+    patients: tuple[int, ...] = ()  # those of the procedures among them, or none

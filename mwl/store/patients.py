@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from mwl.model import Document
+from mwl.store import handles
 from mwl.store.documents import merged, without
+from mwl.store.prepared import Prepared, new
 from mwl.store.promoted import dump, key_rows, load, name_rows, patient_columns
 from mwl.store.tables import name_keys, patient_names, patients
 from mwl.store.transaction import Transaction
@@ -39,7 +41,7 @@ def find(tx: Transaction, sent: Document) -> Patient | None:
     brokers cannot work on one patient's orders at a time, so none of them overlooks the order the other
     is about to make (F-H67).
     """
-    row = tx.connection.execute(_HELD_BY_ID, patient_columns(sent)).one_or_none()
+    row = _HELD_BY_ID.first(tx.connection, patient_columns(sent))
     if row is None or row.merged_into is None:
         return None if row is None else _patient(row)
     # One step leads to the end: a merge takes along what was merged before.  Yet that may have been a
@@ -54,7 +56,8 @@ def create(tx: Transaction, sent: Document) -> int:
     # Made by another broker a moment ago?  The unique constraint says so, and the writer tries again.
     document = merged({}, sent)
     values = {**patient_columns(document), "document": dump(document)}
-    key: int = tx.connection.execute(_NEW, values).inserted_primary_key[0]  # type: ignore[index]
+    handles.keep(tx, document)
+    key: int = _NEW.scalar(tx.connection, values)
     _name(tx, key, document)
     return key
 
@@ -69,6 +72,7 @@ def change(tx: Transaction, patient: Patient, sent: Document, *, late: bool = Fa
     document = merged(patient.document, sent, assumed=sent.keys() if late or patient.by_prior_id else ())
     if document == patient.document:
         return False
+    handles.keep(tx, document)
     changed = {"document": dump(document), "revision": patient.revision + 1}
     tx.connection.execute(_CHANGE, {"patient": patient.key, **changed})
     for clearing in (_CLEAR_NAMES, _CLEAR_KEYS):
@@ -81,7 +85,8 @@ def create_prior(tx: Transaction, sent: Document, *, into: int) -> None:
     """Make the ID *sent* holds, which nobody has, one that was merged into the patient *into*."""
     document = _identity(sent)
     values = {**patient_columns(document), "document": dump(document), "merged_into": into}
-    tx.connection.execute(_NEW, values)
+    handles.keep(tx, document)
+    _NEW.scalar(tx.connection, values)
 
 
 def become_prior(tx: Transaction, patient: Patient, *, into: int) -> None:
@@ -104,8 +109,7 @@ def _patient(row: Any, *, by_prior_id: bool = False) -> Patient:
 
 def _name(tx: Transaction, key: int, document: Document) -> None:
     for insertion, rows in ((_NEW_NAMES, name_rows(document)), (_NEW_KEYS, key_rows(document))):
-        if rows:
-            tx.connection.execute(insertion, [{"patient_key": key, **row} for row in rows])
+        insertion.run_all(tx.connection, [{"patient_key": key, **row} for row in rows])
 
 
 # Built once: to build a statement costs more than to run it.
@@ -113,12 +117,12 @@ _ROW = select(patients.c.key, patients.c.document, patients.c.revision, patients
 _BY_ID = _ROW.where(
     patients.c.patient_id == bindparam("patient_id"), patients.c.issuer == bindparam("issuer")
 )
-_HELD_BY_ID = _BY_ID.with_for_update()
+_HELD_BY_ID = Prepared(_BY_ID.with_for_update())
 _BY_KEY = _ROW.where(patients.c.key == bindparam("patient")).with_for_update()
-_NEW = insert(patients)
+_NEW = new(patients, key=True)
 _CHANGE = update(patients).where(patients.c.key == bindparam("patient"))
 _MERGE_ON = update(patients).where(patients.c.merged_into == bindparam("patient"))
-_NEW_NAMES = insert(patient_names).inline()
+_NEW_NAMES = new(patient_names)
 _CLEAR_NAMES = delete(patient_names).where(patient_names.c.patient_key == bindparam("patient"))
-_NEW_KEYS = insert(name_keys).inline()
+_NEW_KEYS = new(name_keys)
 _CLEAR_KEYS = delete(name_keys).where(name_keys.c.patient_key == bindparam("patient"))

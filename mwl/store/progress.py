@@ -1,141 +1,202 @@
-"""What performed steps do to scheduled steps, and what the ordering systems hear of it.
+"""What performed steps do to scheduled steps.
 
 A scheduled step's state follows from all performed steps that are linked to it, not from the last
-message (B-32): STARTED while any is IN PROGRESS, else COMPLETED when one is, else DISCONTINUED.  One
-that was discontinued because the wrong worklist entry had been selected counts as if it had never
-been (B-33); if nothing else is left, the step goes back on the worklist.  MPPS is the truth of what
-happened (B-36): it moves a step on even if its order was cancelled or closed by hand meanwhile.  Only
-the way back is open to a step that runs, and to no other.
+message (B-32).  Each counts as its device's profile says (`mwl.conduct`); where none says anything the
+step is STARTED while any of them is IN PROGRESS, else COMPLETED when one is, else DISCONTINUED.  A device
+may be known for exams that one COMPLETED performed step completes, whatever else still runs.
 
-A system hears IP when a performed step begins, and when one ends what has become of the scheduled
-steps: CM, DC, or SC for a step that is back on the worklist (C.6).  While another performed step of
-theirs still runs it hears nothing new; the last one to end reports.  One row a requested procedure
-and event, however many of its steps are concerned (C-32).
+What counts as if it had never been: an exam for which the wrong worklist entry had been selected (B-33),
+or whose end, by the profile, puts the step back.  If nothing else is left, the step goes back on the
+worklist.  What does not count at all: processing that a profile attaches (M09).  And an exam of a patient
+who is not the order's does not close it (F51): its step stays STARTED until a person has decided.
+
+MPPS is the truth of what happened (B-36): it moves a step on even if its order was cancelled or closed by
+hand meanwhile.  Only the way back is open to a step that runs, and to no other, unless a person unlinks
+what had brought it where it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import bindparam, select
 
 from mwl import lifecycle
+from mwl.conduct import Conducts
+from mwl.discontinuation import REASONS, WRONG_ENTRY, reasons
 from mwl.lifecycle import PerformedState, StepEvent, StepState
-from mwl.model import Document, items, text
-from mwl.store import outbox, transitions
+from mwl.model import Document, values
+from mwl.store import linking, transitions
 from mwl.store.promoted import load
-from mwl.store.tables import patients, performed, performed_links, procedures, steps
+from mwl.store.tables import performed, performed_links
 from mwl.store.transaction import Transaction
 
-_DISCONTINUATION_REASON, _CODE, _SCHEME = "00400281", "00080100", "00080102"
-_WRONG_ENTRY = ("110514", "DCM")  # "Incorrect worklist entry selected"
+CONFLICT: Final = "; patient differs"
+"""Ends the rule of a link while nobody has decided whether exam and order are one patient's (F51)."""
+
+_CODES = ("00081032", "00400260")  # procedure codes and protocol codes performed
 
 _LEADS_TO = {
     StepState.STARTED: StepEvent.BEGIN,
     StepState.COMPLETED: StepEvent.COMPLETE,
     StepState.DISCONTINUED: StepEvent.DISCONTINUE,
 }
-_REPORTED_AS = {
-    StepState.COMPLETED: "CM",
-    StepState.DISCONTINUED: "DC",
-    StepState.SCHEDULED: "SC",
-}
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """A performed step, as it is linked to a scheduled one."""
+
+    key: int
+    state: PerformedState
+    document: Document
+    calling_ae: str
+    rule: str  # what linked them
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """How an exam counts for its scheduled step."""
+
+    state: StepState | None
+    """The state it gives; SCHEDULED: as if it had never been; None: it gives none."""
+    decides: bool = False
+    """Whether COMPLETED counts though other exams still run."""
+    attached: bool = False
+    """Whether it is processing that goes with an exam, and no exam by itself."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A scheduled step after it followed, and how each of its exams counts, by key."""
+
+    before: StepState
+    after: StepState
+    effects: Mapping[int, Effect]
+
+    @property
+    def moved(self) -> bool:
+        """Whether it is in another state now."""
+        return self.after is not self.before
 
 
 def withdrawn(state: PerformedState, document: Document) -> bool:
     """Tell whether a performed step was discontinued for the wrong worklist entry (B-33)."""
-    reasons = ((text(item, _CODE), text(item, _SCHEME)) for item in items(document, _DISCONTINUATION_REASON))
-    return state is PerformedState.DISCONTINUED and _WRONG_ENTRY in reasons
+    return state is PerformedState.DISCONTINUED and WRONG_ENTRY in reasons(document)
 
 
-def goal(counted: Collection[PerformedState]) -> StepState:
-    """Return the state that the performed steps of a scheduled step give it, withdrawn ones left out."""
-    if not counted:
-        return StepState.SCHEDULED
-    if PerformedState.IN_PROGRESS in counted:
-        return StepState.STARTED
-    return StepState.COMPLETED if PerformedState.COMPLETED in counted else StepState.DISCONTINUED
+def effects(exams: Sequence[Exam], conducts: Conducts) -> dict[int, Effect]:
+    """Return how each of the exams of one scheduled step counts, by key; they come in that order."""
+    return {exam.key: _effect(exam, exams[:at], conducts) for at, exam in enumerate(exams)}
 
 
-def follow(tx: Transaction, step_key: int, *, source: str) -> StepState:
-    """Bring a scheduled step to the state its performed steps give it, and return that state."""
+def _effect(exam: Exam, earlier: Sequence[Exam], conducts: Conducts) -> Effect:
+    conduct = conducts.of(exam.calling_ae)
+    if conduct.processing == "attach" and any(_processed(exam, each) for each in earlier):
+        return Effect(None, attached=True)
+    if exam.state is PerformedState.IN_PROGRESS:
+        return Effect(conduct.begun)
+    if exam.state is PerformedState.COMPLETED:
+        effect = Effect(conduct.completed, conduct.exams == "any")
+    else:
+        codes = reasons(exam.document)
+        effect = Effect(conduct.discontinuation(codes), why=", ".join(REASONS[code] for code in codes))
+    if exam.rule.endswith(CONFLICT) and effect.state is not StepState.SCHEDULED:
+        return Effect(StepState.STARTED)
+    return effect
+
+
+def _processed(exam: Exam, earlier: Exam) -> bool:
+    """Tell whether *exam* is processing of an *earlier* one: begun when that began, and of no procedure."""
+    if earlier.state is not PerformedState.COMPLETED or exam.calling_ae != earlier.calling_ae:
+        return False
+    began = linking.began(exam.document)
+    named = any(values(exam.document, tag) for tag in _CODES)
+    return bool(began) and began == linking.began(earlier.document) and not named
+
+
+def goal(counted: Collection[Effect]) -> StepState:
+    """Return the state that the exams of a scheduled step give it together."""
+    given = {effect.state for effect in counted}
+    if any(effect.decides and effect.state is StepState.COMPLETED for effect in counted):
+        return StepState.COMPLETED
+    order = (StepState.STARTED, StepState.COMPLETED, StepState.DISCONTINUED)
+    return next((state for state in order if state in given), StepState.SCHEDULED)
+
+
+def given(tx: Transaction, step_key: int, conducts: Conducts) -> StepState:
+    """Return the state that a scheduled step has of its exams, if they alone decide; the row is locked."""
+    transitions.state(tx, step_key)
+    return goal(effects(_exams(tx, step_key), conducts).values())
+
+
+def follow(
+    tx: Transaction,
+    step_key: int,
+    *,
+    source: str,
+    conducts: Conducts,
+    reason: str = "",
+    undoing: StepState | None = None,
+) -> Followed:
+    """Bring a scheduled step to the state its exams give it.
+
+    *reason* is a person's, or the clock's.  *undoing* is the state that an exam had brought it to that is
+    no longer linked: from there, too, the way back is open.
+    """
     # The lock first: what another broker has committed to this step's performed steps is seen after it.
-    state = transitions.state(tx, step_key)
-    wanted = goal(_counted(tx, step_key))
-    if wanted is state:
-        return state
-    if wanted is StepState.SCHEDULED:
-        return _reopen(tx, step_key, state, source)
+    before = transitions.state(tx, step_key)
+    found = effects(_exams(tx, step_key), conducts)
+    wanted = goal(found.values())
+    if wanted is before:
+        after = before
+    elif wanted is StepState.SCHEDULED:
+        after = _reopen(tx, step_key, before, source, reason or _why(found), undoing)
+    else:
+        after = _advance(tx, step_key, before, wanted, source, reason or _why(found))
+    return Followed(before, after, found)
+
+
+def _advance(
+    tx: Transaction, step_key: int, before: StepState, wanted: StepState, source: str, reason: str
+) -> StepState:
     event = _LEADS_TO[wanted]
-    if lifecycle.advance(state, event) is None:
-        transitions.advance(tx, step_key, StepEvent.BEGIN, source=source)
-    reason = "the order was cancelled" if state is StepState.CANCELLED else ""
+    if lifecycle.advance(before, event, lifecycle.actor(source)) is None:
+        transitions.advance(tx, step_key, StepEvent.BEGIN, source=source, reason=reason)
+    if before is StepState.CANCELLED:
+        reason = reason or "the order was cancelled"
     return transitions.advance(tx, step_key, event, source=source, reason=reason)
 
 
-def _reopen(tx: Transaction, step_key: int, state: StepState, source: str) -> StepState:
-    if state is not StepState.STARTED:  # closed by its order meanwhile: that stands
-        return state
-    reason = "the wrong worklist entry was selected"
+def _reopen(
+    tx: Transaction, step_key: int, before: StepState, source: str, reason: str, undoing: StepState | None
+) -> StepState:
+    if before not in (StepState.STARTED, undoing):  # closed by its order meanwhile: that stands
+        return before
     return transitions.advance(tx, step_key, StepEvent.REOPEN, source=source, reason=reason)
 
 
-def _counted(tx: Transaction, step_key: int) -> list[PerformedState]:
-    linked = (
-        select(performed.c.state, performed.c.document)
-        .select_from(performed.join(performed_links))
-        .where(performed_links.c.step_key == step_key)
+def _why(found: Mapping[int, Effect]) -> str:
+    """Return why the last exam that gives a reason was ended."""
+    return next((effect.why for effect in reversed([*found.values()]) if effect.why), "")
+
+
+def _exams(tx: Transaction, step_key: int) -> list[Exam]:
+    return [
+        Exam(row.key, PerformedState(row.state), load(row.document), row.calling_ae, row.rule)
+        for row in tx.connection.execute(_LINKED, {"step": step_key})
+    ]
+
+
+_LINKED = (
+    select(
+        performed.c.key, performed.c.state, performed.c.document, performed.c.calling_ae,
+        performed_links.c.rule,
     )
-    found = [(PerformedState(row.state), load(row.document)) for row in tx.connection.execute(linked)]
-    return [state for state, document in found if not withdrawn(state, document)]
-
-
-def report_begun(
-    tx: Transaction, step_keys: Sequence[int], document: Document, *, told: Collection[str]
-) -> None:
-    """Tell the systems of these steps that a performed step, whose *document* is given, has begun."""
-    for rows in _by_procedure(tx, step_keys):
-        _report(tx, rows[0], "IP", document, told)
-
-
-def report_ended(
-    tx: Transaction, step_keys: Sequence[int], document: Document, *, told: Collection[str]
-) -> None:
-    """Tell the systems of these steps what has become of them now that a performed step has ended."""
-    for rows in _by_procedure(tx, step_keys):
-        states = {StepState(row["state"]) for row in rows}
-        reported = [event for state, event in _REPORTED_AS.items() if state in states]
-        if reported and StepState.STARTED not in states:
-            _report(tx, rows[0], reported[0], document, told)
-
-
-def _by_procedure(tx: Transaction, step_keys: Sequence[int]) -> Iterable[list[RowMapping]]:
-    levels = (
-        select(
-            steps.c.state, steps.c.document, steps.c.procedure_key, procedures.c.system,
-            procedures.c.document.label("procedure"), patients.c.document.label("patient"),
-        )
-        .select_from(steps.join(procedures).join(patients))
-        .where(steps.c.key.in_(step_keys))
-        .order_by(steps.c.key)
-    )  # fmt: skip
-    grouped: dict[int, list[RowMapping]] = {}
-    for row in tx.connection.execute(levels).mappings():
-        grouped.setdefault(row["procedure_key"], []).append(row)
-    return grouped.values()
-
-
-def _report(tx: Transaction, row: RowMapping, event: str, document: Document, told: Collection[str]) -> None:
-    if row["system"] not in told:
-        return
-    facts = {
-        "event": event,
-        "patient": load(row["patient"]),
-        "procedure": load(row["procedure"]),
-        "step": load(row["document"]),
-        "performed": document,
-        "at": tx.now.isoformat(),
-    }
-    outbox.enqueue_status(
-        tx, destination=row["system"], thread=f"procedure:{row['procedure_key']}", facts=facts
-    )
+    .select_from(performed.join(performed_links))
+    .where(performed_links.c.step_key == bindparam("step"))
+    .order_by(performed.c.key)
+)  # fmt: skip

@@ -25,7 +25,7 @@ NAME = 400
 
 def dump(document: Document) -> str:
     """Return *document* as it is stored: compact JSON, in ASCII so that any text at all can be stored."""
-    return json.dumps(document, separators=(",", ":"))
+    return _ENCODER.encode(document)
 
 
 def load(stored: str) -> Document:
@@ -45,6 +45,8 @@ def bounded(value: str, limit: int = IDENTIFIER) -> str:
     Equal values stay equal and different ones different: what is too long ends in its digest
     (PostgreSQL indexes 2,704 octets).
     """
+    if len(value) <= limit and value.isascii() and value.isprintable():
+        return value
     plain = storable(value)
     if len(plain) <= limit:
         return plain
@@ -134,4 +136,5 @@ def _designator(item: Document) -> str:
     return column(f"&{universal}&{kind}") if universal.strip() else ""
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

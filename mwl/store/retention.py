@@ -1,17 +1,22 @@
 """What is too old is deleted: a few rows a transaction, so that nobody waits for it.
 
 A message takes with it what it was found by, its attempts and its links; what it touched stays.
+A requested procedure goes as a whole, when all of its steps are finished, or on hold, and have been for so
+long: with its steps, their history and what was performed of them, and with the patient, where that was the
+last there was of the patient.  What waits on a worklist, or runs, stays however old it is.
 Several brokers on one database may delete at once: each takes rows the others do not hold.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, exists, func, or_, select, true
 
+from mwl.lifecycle import CLOSED, PerformedState
 from mwl.store import allowances
-from mwl.store.tables import messages
+from mwl.store.tables import messages, patients, performed, performed_links, procedures, steps
 from mwl.store.transaction import Transaction, stamp
 
 BATCH = 500
@@ -32,4 +37,76 @@ def purge_messages(tx: Transaction, before: dt.datetime, *, most: int = BATCH) -
     if keys:
         tx.connection.execute(delete(messages).where(messages.c.key.in_(keys)))
     allowances.forget(tx, stamp(before))
+    return len(keys)
+
+
+PROCEDURES = 50
+"""Requested procedures of one transaction; each has a few steps with their histories and exams."""
+
+
+def purge_finished(tx: Transaction, before: dt.datetime, *, most: int = PROCEDURES) -> int:
+    """Delete requested procedures that were finished before an instant; return how many, *most* at most."""
+    old = stamp(before)
+    sibling = steps.alias("sibling")
+    unfinished = exists().where(
+        sibling.c.procedure_key == steps.c.procedure_key,
+        or_(
+            and_(sibling.c.state.not_in(sorted(CLOSED)), sibling.c.held != true()),
+            sibling.c.updated_at >= old,
+            exists()
+            .where(performed_links.c.step_key == sibling.c.key)
+            .where(performed.c.key == performed_links.c.performed_key)
+            .where(or_(performed.c.state == PerformedState.IN_PROGRESS.value, performed.c.updated_at >= old)),
+        ),
+    )
+    # From the oldest start on: what is finished by now was mostly to begin before.
+    finished = (
+        select(steps.c.procedure_key)
+        .where(steps.c.start < f"{before:%Y%m%d}", steps.c.updated_at < old, ~unfinished)
+        .group_by(steps.c.procedure_key)
+        .order_by(func.min(steps.c.start))
+        .limit(most)
+    )
+    found = tx.connection.scalars(finished).all()
+    locked = select(procedures.c.key, procedures.c.patient_key).where(procedures.c.key.in_(found))
+    rows = tx.connection.execute(locked.with_for_update(skip_locked=True)).all() if found else []
+    if rows:
+        _delete_procedures(tx, [row.key for row in rows], {row.patient_key for row in rows})
+    return len(rows)
+
+
+def _delete_procedures(tx: Transaction, keys: Collection[int], patient_keys: Collection[int]) -> None:
+    linked = (
+        select(performed_links.c.performed_key)
+        .join(steps, steps.c.key == performed_links.c.step_key)
+        .where(steps.c.procedure_key.in_(keys))
+    )
+    exams = tx.connection.scalars(linked).all()
+    tx.connection.execute(delete(procedures).where(procedures.c.key.in_(keys)))
+    left = exists().where(performed_links.c.performed_key == performed.c.key)
+    tx.connection.execute(delete(performed).where(performed.c.key.in_(exams), ~left))
+    # A prior ID leads to its patient, and a patient with prior IDs is still asked for by them.
+    prior = patients.alias("prior")
+    needed = or_(
+        exists().where(procedures.c.patient_key == patients.c.key),
+        exists().where(prior.c.merged_into == patients.c.key),
+        patients.c.merged_into.is_not(None),
+    )
+    tx.connection.execute(delete(patients).where(patients.c.key.in_(patient_keys), ~needed))
+
+
+def purge_performed(tx: Transaction, before: dt.datetime, *, most: int = BATCH) -> int:
+    """Delete performed steps without an order that ended before an instant; return how many, as above."""
+    final = [state.value for state in PerformedState if state is not PerformedState.IN_PROGRESS]
+    linked = exists().where(performed_links.c.performed_key == performed.c.key)
+    old = (
+        select(performed.c.key)
+        .where(performed.c.state.in_(final), performed.c.updated_at < stamp(before), ~linked)
+        .order_by(performed.c.key)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    keys = tx.connection.scalars(old).all()
+    if keys:
+        tx.connection.execute(delete(performed).where(performed.c.key.in_(keys)))
     return len(keys)

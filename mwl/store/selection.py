@@ -44,7 +44,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from mwl.query import START_DATE, START_TIME, Path
+from mwl.query import SOURCE, START_DATE, START_TIME, Path
 from mwl.store import conditions as c
 from mwl.store import patterns
 from mwl.store.conditions import Condition, Piece, Shape, Test, Value
@@ -64,6 +64,7 @@ COLUMNS: dict[Path, ColumnElement[Any]] = {
     c.HELD: steps.c.held,
     START_DATE: steps.c.start,
     START_TIME: steps.c.start_time,
+    SOURCE: procedures.c.system,
 }
 """The column that holds each promoted attribute; a name has rows of its own."""
 
@@ -78,6 +79,8 @@ class Window(StrEnum):
     ALL = "all"  # from the earliest start
     AFTER = "after"  # from an instant on
     BEFORE = "before"  # from before an instant, backwards
+    NEWEST = "newest"  # from the one that came last, whenever it starts
+    ANY = "any"  # in no order: the first that are found
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +117,10 @@ class Selection:
         for row in self._connection.execute(statement, values, execution_options=options):
             yield Row(*row)
 
-    def count(self) -> int:
-        """Return how many steps there are."""
-        counting = _counting(self._shapes, self._driver, self._dialect)
-        return int(self._connection.execute(counting, self._values).scalar_one())
+    def count(self, most: int | None = None) -> int:
+        """Return how many steps there are; with *most*, counting ends there."""
+        counting = _counting(self._shapes, self._driver, most is not None, self._dialect)
+        return int(self._connection.execute(counting, {**self._values, "most": most}).scalar_one())
 
 
 def _bound(conditions: Sequence[Condition], dialect: str) -> Iterator[tuple[str, Value]]:
@@ -140,8 +143,8 @@ def _pieces(shape: Shape) -> Iterator[Piece]:
 
 
 @lru_cache(maxsize=1000)
-def _counting(shapes: tuple[Shape, ...], driver: int | None, dialect: str) -> Select[Any]:
-    found = _statement(shapes, driver, Window.ALL, False, dialect).order_by(None).subquery()
+def _counting(shapes: tuple[Shape, ...], driver: int | None, limited: bool, dialect: str) -> Select[Any]:
+    found = _statement(shapes, driver, Window.ALL, limited, dialect).order_by(None).subquery()
     return select(func.count()).select_from(found)
 
 
@@ -175,6 +178,10 @@ def _statement(
             return statement.where(start >= bindparam("instant")).order_by(start, key)
         case Window.BEFORE:
             return statement.where(start < bindparam("instant")).order_by(start.desc(), key.desc())
+        case Window.NEWEST:
+            return statement.order_by(key.desc())
+        case Window.ANY:
+            return statement
 
 
 def _is_single(shape: Shape) -> bool:

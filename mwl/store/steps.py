@@ -19,6 +19,8 @@ from mwl.lifecycle import StepState
 from mwl.model import StepRef, WorklistItem
 from mwl.query import START_DATE, Criterion, Op, WorklistQuery, holds
 from mwl.store import conditions, promoted
+from mwl.store.conditions import Condition
+from mwl.store.implied import implied
 from mwl.store.selection import Row, Selection, Window
 from mwl.store.tables import patients, procedures, step_history, steps
 from mwl.store.transaction import Transaction
@@ -27,33 +29,37 @@ SLICE = 200
 """Steps whose documents are read by one statement."""
 
 
-def match(tx: Transaction, query: WorklistQuery) -> list[StepRef]:
+def match(tx: Transaction, query: WorklistQuery, decisions: Decisions | None = None) -> list[StepRef]:
     """Return the steps that satisfy *query*, ordered by start and key (A-47).
+
+    *decisions* remembers what documents decided, for who asks the same of the same steps again.
 
     With a limit of n, a result of n + 1 tells that there are more: the first n are the answer, in
     order, and the last is the one that was left out.  With *nearest* they are the n nearest to that
     instant, before and after it; else the first n.
     """
-    found = _Found(tx, query)
+    found = Found(tx, query, decisions)
     if query.limit is None:
-        return [_ref(row) for row in found.rows()]
+        return [reference(row) for row in found.rows()]
     most = query.limit + 1
-    if query.nearest is None:
-        return [_ref(row) for row in found.rows(most=most)]
+    first = found.rows(most=most)
+    # Most lists are shorter than any limit: then nothing has to be chosen.
+    if query.nearest is None or len(first) < most:
+        return [reference(row) for row in first]
     around = [
         row
         for window in (Window.BEFORE, Window.AFTER)
         for row in found.rows(window, instant=query.nearest, most=most)
     ]
-    at = _seconds(query.nearest)
-    nearest = sorted(around, key=lambda row: abs(_seconds(row.start) - at))[:most]
+    at = seconds(query.nearest)
+    nearest = sorted(around, key=lambda row: abs(seconds(row.start) - at))[:most]
     kept = sorted(nearest[: query.limit], key=lambda row: (row.start, row.key))
-    return [_ref(row) for row in kept + nearest[query.limit :]]
+    return [reference(row) for row in kept + nearest[query.limit :]]
 
 
 def count(tx: Transaction, query: WorklistQuery) -> int:
     """Return how many steps satisfy the criteria of *query*, whatever its limit."""
-    return _Found(tx, query).count()
+    return Found(tx, query).count()
 
 
 def load(tx: Transaction, refs: Sequence[StepRef]) -> list[WorklistItem]:
@@ -107,42 +113,91 @@ def history(tx: Transaction, step_key: int) -> list[HistoryEntry]:
     return [HistoryEntry(*row) for row in rows]
 
 
-class _Found:
-    """The steps that satisfy the criteria of a query, whoever decides them."""
+class Found:
+    """The steps that satisfy the criteria of a query; its limit is the caller's.
 
-    def __init__(self, tx: Transaction, query: WorklistQuery) -> None:
+    *selection* is what the database decides, *residual* the criteria that are decided on documents.
+    """
+
+    def __init__(self, tx: Transaction, query: WorklistQuery, decisions: Decisions | None = None) -> None:
         self._tx = tx
-        understood = {criterion: conditions.understood(criterion) for criterion in query.criteria}
-        self._residual = [criterion for criterion, condition in understood.items() if condition is None]
-        decided = [condition for condition in understood.values() if condition is not None]
+        self._decisions = decisions or Decisions(0)
+        self.residual: list[Criterion] = []
+        decided = [condition for each in query.criteria for condition in self._decided(each)]
         if not query.held:
             decided.append(conditions.SHOWN)
-        self._selection = Selection(tx.connection, decided)
+        self.selection = Selection(tx.connection, decided)
+
+    def _decided(self, criterion: Criterion) -> Iterator[Condition]:
+        """Yield what columns decide of *criterion*; what they leave open becomes residual."""
+        if (condition := conditions.understood(criterion)) is not None:
+            yield condition
+            return
+        following, exactly = implied(self._tx, criterion)
+        yield from (found for each in following if (found := conditions.understood(each)) is not None)
+        if not exactly:
+            self.residual.append(criterion)
 
     def rows(self, window: Window = Window.ALL, instant: str = "", most: int | None = None) -> list[Row]:
-        if not self._residual:
-            return list(self._selection.rows(window, instant, most))
-        return list(islice(self._filtered(self._selection.rows(window, instant, paged=True)), most))
+        if not self.residual:
+            return list(self.selection.rows(window, instant, most))
+        return list(islice(self.filtered(self.selection.rows(window, instant, paged=True)), most))
 
     def count(self) -> int:
-        if not self._residual:
-            return self._selection.count()
-        return sum(1 for _ in self._filtered(self._selection.rows(paged=True)))
+        if not self.residual:
+            return self.selection.count()
+        return sum(1 for _ in self.filtered(self.selection.rows(paged=True)))
 
-    def _filtered(self, rows: Iterator[Row]) -> Iterator[Row]:
+    def filtered(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Yield those of *rows*, which `selection` gave, that satisfy the residual criteria, too."""
+        asked = tuple(self.residual)
         while page := list(islice(rows, SLICE)):
-            items = {item.ref.key: item for item in load(self._tx, [_ref(row) for row in page])}
-            for row in page:
-                item = items.get(row.key)
-                if item and all(holds(criterion, item) for criterion in self._residual):
-                    yield row
+            refs = [reference(row) for row in page]
+            known = {ref.key: self._decisions.get(ref, asked) for ref in refs}
+            for item in load(self._tx, [ref for ref in refs if known[ref.key] is None]):
+                known[item.ref.key] = decided = _all_hold(asked, item)
+                self._decisions.put(item.ref, asked, decided)
+            yield from (row for row in page if known[row.key])
 
 
-def _ref(row: Row) -> StepRef:
+def _all_hold(criteria: Sequence[Criterion], item: WorklistItem) -> bool:
+    """Tell whether all criteria hold; a document that is none counts, so that who sends it says so (R5)."""
+    try:
+        return all(holds(criterion, item) for criterion in criteria)
+    except Exception:  # noqa: BLE001 - of whatever kind: one step must not cost a device its list
+        return True
+
+
+class Decisions:
+    """Whether steps, as they were when they were read, satisfy criteria that documents decide.
+
+    A device asks the same every half minute, so most of it is known.  What is remembered is bounded, and
+    forgotten at once when that is reached.
+    """
+
+    def __init__(self, most: int = 100_000) -> None:
+        """*most* decisions are remembered; one takes some 150 bytes."""
+        self._most = most
+        self._made: dict[tuple[StepRef, tuple[Criterion, ...]], bool] = {}
+
+    def get(self, ref: StepRef, asked: tuple[Criterion, ...]) -> bool | None:
+        """Return what was decided, None where nothing was."""
+        return self._made.get((ref, asked))
+
+    def put(self, ref: StepRef, asked: tuple[Criterion, ...], holds: bool) -> None:
+        """Remember a decision."""
+        if len(self._made) >= self._most:
+            self._made.clear()
+        if self._most:
+            self._made[ref, asked] = holds
+
+
+def reference(row: Row) -> StepRef:
+    """Return a row of the selection as a reference."""
     return StepRef(row.key, row.patient_revision, row.procedure_revision, row.step_revision)
 
 
-def _seconds(start: str) -> float:
+def seconds(start: str) -> float:
     """Return a start as seconds on one scale; what is no date is infinitely far from all."""
     try:
         return dt.datetime.fromisoformat(f"{start[:8]}T{start[8:14]}").replace(tzinfo=dt.UTC).timestamp()

@@ -1,8 +1,9 @@
 """The door to the database: reads in a few threads, writes in one, both awaitable.
 
-The event loop never touches a connection.  A read runs in a short transaction of its own that sees
-one snapshot; a write shares a COMMIT with what arrived beside it (see `mwl.store.writer`).  Either
-raises what its work raised, and `Unavailable` when the database cannot answer.
+The event loop touches no connection but that of `mwl.store.glance`.  A read runs in a short
+transaction of its own that sees one snapshot; a write shares a COMMIT with what arrived beside it (see
+`mwl.store.writer`).  Either raises what its work raised, and `Unavailable` when the database cannot
+answer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, literal, select
 
@@ -20,6 +22,8 @@ from mwl.errors import Unavailable
 from mwl.store import engine as engines
 from mwl.store import migrations, tables
 from mwl.store.engine import Link, Lost
+from mwl.store.handover import Handover
+from mwl.store.glance import Glance
 from mwl.store.transaction import Transaction
 from mwl.store.writer import T, Work, Writer
 
@@ -57,14 +61,23 @@ class Store:
         self.engine = engine
         self._clock = clock
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Listener]] = []
+        self._handovers: WeakKeyDictionary[asyncio.AbstractEventLoop, Handover] = WeakKeyDictionary()
         self._links: list[Link] = []
         self._own = threading.local()
         self._readers = ThreadPoolExecutor(readers, "mwl-reader", initializer=self._open_link)
         self._writer = Writer(engine, clock, self._announce)
+        self._glance = Glance(engine, clock)
 
     async def read(self, work: Work[T]) -> T:
         """Return what *work* returns, from one snapshot of the database; it must not change anything."""
-        return await asyncio.wrap_future(self._submit_read(work))
+        return await self._handover().result(self._submit_read(work))
+
+    def glance(self, work: Work[T]) -> T:
+        """Do as `read`, at once: for what is known to take next to nothing (see `mwl.store.glance`).
+
+        Raises `NotAtOnce`, and then `read` has to be asked.
+        """
+        return self._glance.read(work)
 
     async def write(self, work: Work[T]) -> T:
         """Return what *work* returns, once it is committed.
@@ -72,7 +85,7 @@ class Store:
         Work may run twice (see `mwl.store.writer`), and in a batch with others: it confines itself
         to its transaction.  Cancelling the wait does not undo a change that has begun.
         """
-        return await asyncio.wrap_future(self._writer.submit(work))
+        return await self._handover().result(self._writer.submit(work))
 
     def read_now(self, work: Work[T]) -> T:
         """Do as `read`, waiting: for commands, never in the event loop."""
@@ -108,9 +121,16 @@ class Store:
         """Do as `close`, waiting."""
         self._writer.close()
         self._readers.shutdown()
+        self._glance.close()
         while self._links:
             self._links.pop().close()
         self.engine.dispose()
+
+    def _handover(self) -> Handover:
+        loop = asyncio.get_running_loop()
+        if (found := self._handovers.get(loop)) is None:
+            found = self._handovers[loop] = Handover()
+        return found
 
     def _open_link(self) -> None:
         self._own.link = Link(self.engine, writing=False)

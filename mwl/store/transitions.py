@@ -1,23 +1,27 @@
 """What happens to a scheduled step: the one door to its state, and the history of it.
 
-HL7, MPPS and the console come through here; what may follow what is `mwl.lifecycle.STEP` and
-nothing else.  The state column, (0040,0020) in the document, the revision and the history change
-together or not at all.  A hold is no state: it takes a step off every worklist and leaves it the state
-it has (C.4).
+HL7, MPPS, the console and the clock come through here; what may follow what, and by whom, is
+`mwl.lifecycle.STEP` and nothing else.  A *source* says who it is in its first word ("hl7 RIS 12345",
+"mpps 1.2.3 CT1", "console anna", "clock").  The state column, (0040,0020) in the document, the revision
+and the history change together or not at all.
+
+A hold is no state: it takes a step off every worklist and leaves it the state it has (C.4).  The clock
+holds what has been idle for too long (M12); such a step is back as soon as it is scheduled anew.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, exists, select, update
 
 from mwl import lifecycle
 from mwl.errors import Refusal, Refused
-from mwl.lifecycle import StepEvent, StepState
+from mwl.lifecycle import Actor, PerformedState, StepEvent, StepState
 from mwl.model import Element
+from mwl.store.prepared import new
 from mwl.store.promoted import dump, load
-from mwl.store.tables import step_history, steps
+from mwl.store.tables import performed, performed_links, step_history, steps
 from mwl.store.transaction import Transaction
 
 STATUS = "00400020"
@@ -25,6 +29,8 @@ STATUS = "00400020"
 
 # Lines of the history that are no events of a state: the first one, and what holds a step back.
 _CREATED, _HELD, _RELEASED = "create", "hold", "release"
+
+_NEW_START = "it has a new start"
 
 
 def status(state: StepState) -> Element:
@@ -40,16 +46,27 @@ def advance(tx: Transaction, step_key: int, event: StepEvent, *, source: str, re
     """
     row = _locked(tx, step_key)
     before = StepState(row.state)
-    after = lifecycle.advance(before, event)
-    if after is None:
+    move = lifecycle.advance(before, event, lifecycle.actor(source))
+    if move is None or (move.resting and runs(tx, step_key)):
         return before
+    after = move.after
     document = {**load(row.document), STATUS: status(after)}
     _change(tx, row, {"state": after.value, "document": dump(document)})
     _remember(tx, step_key, event.value, before.value, after, source=source, reason=reason)
     return after
 
 
-def hold(tx: Transaction, step_key: int, *, held: bool, source: str) -> StepState:
+def runs(tx: Transaction, step_key: int) -> bool:
+    """Tell whether a performed step of a step is IN PROGRESS."""
+    return bool(tx.connection.scalar(_RUNNING, {"step": step_key}))
+
+
+def is_held(tx: Transaction, step_key: int) -> bool:
+    """Tell whether a step is on hold; locks and raises as `advance`."""
+    return bool(_locked(tx, step_key).held)
+
+
+def hold(tx: Transaction, step_key: int, *, held: bool, source: str, reason: str = "") -> StepState:
     """Put a step on hold, or end that, and return its state, which stays.
 
     What has begun or is closed cannot be put on hold: that changes nothing.  Locks and raises as
@@ -60,8 +77,17 @@ def hold(tx: Transaction, step_key: int, *, held: bool, source: str) -> StepStat
     if row.held is not held and (state in lifecycle.WAITING or not held):
         _change(tx, row, {"held": held})
         event = _HELD if held else _RELEASED
-        _remember(tx, step_key, event, state.value, state, source=source, reason="")
+        _remember(tx, step_key, event, state.value, state, source=source, reason=reason)
     return state
+
+
+def rescheduled(tx: Transaction, step_key: int, *, source: str) -> bool:
+    """Put back on the worklist what the clock took off it, for it starts later now; tell whether it did."""
+    last = tx.connection.scalar(_LAST_HOLD, {"step": step_key})
+    if last is None or last.partition(" ")[0] != Actor.CLOCK:
+        return False
+    hold(tx, step_key, held=False, source=source, reason=_NEW_START)
+    return True
 
 
 def state(tx: Transaction, step_key: int) -> StepState:
@@ -99,10 +125,24 @@ def _remember(
         "step_key": step_key, "at": tx.stamp, "event": event, "before": before, "after": after.value,
         "source": source, "reason": reason,
     }  # fmt: skip
-    tx.connection.execute(_REMEMBER, line)
+    _REMEMBER.run(tx.connection, line)
 
 
 # Built once: to build a statement costs more than to run it.
 _STEP = select(steps).where(steps.c.key == bindparam("step")).with_for_update()
 _CHANGE = update(steps).where(steps.c.key == bindparam("step"))
-_REMEMBER = insert(step_history).inline()
+_REMEMBER = new(step_history)
+_RUNNING = select(
+    exists()
+    .select_from(performed.join(performed_links))
+    .where(
+        performed_links.c.step_key == bindparam("step"),
+        performed.c.state == PerformedState.IN_PROGRESS.value,
+    )
+)
+_LAST_HOLD = (
+    select(step_history.c.source)
+    .where(step_history.c.step_key == bindparam("step"), step_history.c.event == _HELD)
+    .order_by(step_history.c.key.desc())
+    .limit(1)
+)

@@ -13,19 +13,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, select
 
+from mwl.conduct import STANDARD, Conducts
 from mwl.errors import Finding, Severity, Unacceptable
 from mwl.lifecycle import CLOSED, StepEvent, StepState
 from mwl.model import Arrival, PatientChange, PatientMessage
-from mwl.store import merging, patients, placing, transitions
+from mwl.store import merging, patients, placing, telling, transitions
 from mwl.store.outcome import Outcome
 from mwl.store.promoted import admission, load, patient_columns
 from mwl.store.tables import procedures, steps
+from mwl.store.telling import Told
 from mwl.store.transaction import Transaction
 
 # HL7 table 0357 (D-19).
@@ -43,16 +44,18 @@ class _Step:
     visit: tuple[str, str]
 
 
-def apply(tx: Transaction, message: PatientMessage, *, source: str, told: Collection[str]) -> Outcome:
+def apply(
+    tx: Transaction, message: PatientMessage, *, source: str, told: Told, conducts: Conducts = STANDARD
+) -> Outcome:
     """Apply *message*; see `mwl.store.orders.apply` for what the others are.  Raises `Unacceptable`."""
     done: list[Outcome] = []
     for change in message.changes:
         if not patient_columns(change.patient)["patient_id"]:
             raise Unacceptable([Finding(change.at, REQUIRED_FIELD_MISSING, "a patient ID is needed")])
         if change.prior:
-            done.append(merging.merge(tx, change, source=source, told=told))
+            done.append(merging.merge(tx, change, source=source, told=told, conducts=conducts))
         else:
-            done.append(_update(tx, message, change, source))
+            done.append(_update(tx, message, change, source, told))
     return Outcome(
         procedures=tuple(dict.fromkeys(key for each in done for key in each.procedures)),
         steps=tuple(dict.fromkeys(key for each in done for key in each.steps)),
@@ -61,7 +64,9 @@ def apply(tx: Transaction, message: PatientMessage, *, source: str, told: Collec
     )
 
 
-def _update(tx: Transaction, message: PatientMessage, change: PatientChange, source: str) -> Outcome:
+def _update(
+    tx: Transaction, message: PatientMessage, change: PatientChange, source: str, told: Told
+) -> Outcome:
     patient = patients.find(tx, change.patient)
     if patient is None:
         made = (patients.create(tx, change.patient),) if message.keeps_unknown else ()
@@ -75,6 +80,7 @@ def _update(tx: Transaction, message: PatientMessage, change: PatientChange, sou
     arrived = [step.key for step in waiting if message.arrival and _comes(message.arrival, visit, step)]
     for key in arrived:
         transitions.advance(tx, key, StepEvent.ARRIVE, source=source)
+    telling.moved(tx, arrived, told=told, by=message.system)
     findings = () if arrived else _nobody_waits(message, change)
     return Outcome(reached, tuple(arrived), findings, patients=(patient.key,))
 

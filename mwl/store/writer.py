@@ -37,12 +37,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Engine, exc
+from sqlalchemy import Connection, Engine, exc, text
 
 from mwl import metrics
 from mwl.errors import Unavailable
 from mwl.logs import event
 from mwl.store.engine import CannotBegin, Link, means_unavailable
+from mwl.store.prepared import Prepared
 from mwl.store.transaction import Transaction
 
 logger = logging.getLogger(__name__)
@@ -189,18 +190,23 @@ class Writer:
 
     def _perform(self, connection: Connection, change: _Change) -> _Outcome:
         # Plain statements: SQLAlchemy's nested transactions cost as much as a small change.
-        connection.exec_driver_sql("SAVEPOINT change")
+        _BEGIN.run(connection)
         try:
             transaction = Transaction(connection, self._clock())
             result = change.work(transaction)
         except BaseException as error:  # it belongs to the caller, who gets it as it is
             if means_unavailable(error):
                 raise
-            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT change")
-            connection.exec_driver_sql("RELEASE SAVEPOINT change")
+            _TAKE_BACK.run(connection)
+            _KEEP.run(connection)
             return _Outcome(change, error=error)
-        connection.exec_driver_sql("RELEASE SAVEPOINT change")
+        _KEEP.run(connection)
         return _Outcome(change, result=result, topics=transaction.topics)
+
+
+_BEGIN, _KEEP, _TAKE_BACK = (
+    Prepared(text(f"{words} SAVEPOINT change".strip())) for words in ("", "RELEASE", "ROLLBACK TO")
+)
 
 
 def _fail(changes: Sequence[_Change], error: Exception) -> None:

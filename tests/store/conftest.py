@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
+from store.exams import House
 
 from mwl.store import Store, open_store
 from mwl.store import engine as engines
@@ -195,3 +196,12 @@ def store(database_url: str) -> Iterator[Store]:
     opened = open_store(database_url)
     yield opened
     opened.close_now()
+
+
+@pytest.fixture
+def house(database_url: str) -> Iterator[House]:
+    """Orders and exams on a fresh database, at an hour the test decides."""
+    made = House()
+    made.store = open_store(database_url, clock=lambda: made.now)
+    yield made
+    made.store.close_now()

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from mwl.conduct import STEP_AND_PROCEDURE
 from mwl.errors import Location, Unacceptable
 from mwl.lifecycle import StepEvent
 from mwl.model import (
@@ -23,7 +24,7 @@ from mwl.model import (
 )
 from mwl.query import Criterion, Op, WorklistQuery
 from mwl.store import Store, Transaction, effects, open_store, performed, steps, tables, transitions
-from mwl.store.linking import Remark, Rung
+from mwl.store.linking import Remark
 from mwl.store.outcome import Outcome
 
 ID, NAME, SEX, WEIGHT, STATE = ("00100020",), "00100010", "00100040", "00101030", "00400020"
@@ -302,7 +303,7 @@ def test_short_numbers_find_the_step_under_the_prior_id(two):
     outcome = perform(two, {**began(patient("PID003")), "00400270": element("SQ", item)})
 
     assert outcome.linked == (2,)
-    assert {row.rule for row in rows(two, tables.performed_links)} == {Rung.STEP_AND_PROCEDURE}
+    assert {row.rule for row in rows(two, tables.performed_links)} == {STEP_AND_PROCEDURE.name}
 
 
 def test_another_patients_id_still_breaks_the_link(two):

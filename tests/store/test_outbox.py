@@ -15,7 +15,7 @@ from mwl import lifecycle
 from mwl.errors import Refusal, Refused
 from mwl.lifecycle import OutboxState
 from mwl.store import Store, Transaction, open_store, outbox, tables
-from mwl.store.outbox import OutboxRow
+from mwl.store.outbox import Backlog, OutboxRow
 
 START = dt.datetime(2026, 7, 5, 9, tzinfo=dt.UTC)
 LEASE = dt.timedelta(minutes=1)
@@ -50,7 +50,7 @@ def kept(database_url: str, clock: Clock):
 
 def put(store: Store, thread: str = "procedure:1", event: str = "IP", destination: str = "RIS") -> None:
     facts = {"event": event}
-    store.write_now(lambda tx: outbox.enqueue_status(tx, destination=destination, thread=thread, facts=facts))
+    store.write_now(lambda tx: outbox.enqueue(tx, destination=destination, thread=thread, facts=facts))
 
 
 def claim(store: Store, owner: str = "a", limit: int = 10) -> list[OutboxRow]:
@@ -95,7 +95,7 @@ def test_writing_and_closing_a_row_announce_the_topic(kept):
 
         return kept.write_now(topics)
 
-    written = work(lambda tx: outbox.enqueue_status(tx, destination="RIS", thread="t", facts={}))
+    written = work(lambda tx: outbox.enqueue(tx, destination="RIS", thread="t", facts={}))
     closed = work(lambda tx: outbox.delivered(tx, only_in(tx).key))
 
     assert (written, closed) == ({"outbox"}, {"outbox"})
@@ -323,10 +323,11 @@ def test_an_unknown_row_is_refused(kept):
     assert caught.value.reason is Refusal.UNKNOWN
 
 
-def test_browse_and_counts_show_what_waits(kept):
+def test_browse_and_backlog_show_what_waits(kept, clock):
     """Newest first, by state and destination, as many as asked for."""
     for n, destination in enumerate(("RIS", "RIS", "HIS")):
         put(kept, f"procedure:{n}", destination=destination)
+        clock.pass_by(LEASE)
     do(kept, outbox.parked, claim(kept, limit=1)[0], "AR")
 
     parked = kept.read_now(lambda tx: outbox.browse(tx, state=PARKED))
@@ -334,7 +335,170 @@ def test_browse_and_counts_show_what_waits(kept):
 
     assert [row.thread for row in parked] == ["procedure:0"]
     assert [row.thread for row in to_ris] == ["procedure:1"]
-    assert kept.read_now(outbox.counts) == {"RIS": {PENDING: 1, PARKED: 1}, "HIS": {PENDING: 1}}
+    assert kept.read_now(outbox.backlog) == {
+        "RIS": Backlog(pending=1, parked=1, oldest=START + LEASE),
+        "HIS": Backlog(pending=1, oldest=START + 2 * LEASE),
+    }
+
+
+def test_what_is_parked_alone_has_no_age(kept):
+    """It waits for a person, not for the peer."""
+    put(kept)
+    do(kept, outbox.parked, claim(kept)[0], "AE")
+
+    assert kept.read_now(outbox.backlog) == {"RIS": Backlog(parked=1)}
+
+
+def test_keys_are_those_of_a_state_and_a_destination(kept):
+    """The oldest first, however many there are: a person decides about all of them at once."""
+    for n, destination in enumerate(("RIS", "HIS", "RIS")):
+        put(kept, f"procedure:{n}", destination=destination)
+    first, second, third = reversed(kept.read_now(outbox.browse))
+
+    assert kept.read_now(lambda tx: outbox.keys(tx, PENDING)) == [first.key, second.key, third.key]
+    assert kept.read_now(lambda tx: outbox.keys(tx, PENDING, "RIS")) == [first.key, third.key]
+    assert kept.read_now(lambda tx: outbox.keys(tx, PARKED)) == []
+    assert kept.read_now(lambda tx: outbox.get(tx, third.key)) == third
+    assert kept.read_now(lambda tx: outbox.get(tx, 404)) is None
+
+
+def test_a_claim_takes_rows_of_its_kind_alone(kept):
+    """A system and a device that is forwarded to may share a name."""
+    put(kept, "procedure:1")
+    kept.write_now(lambda tx: outbox.enqueue(tx, destination="RIS", thread="x", facts={}, kind="forward"))
+
+    forwarded = kept.write_now(lambda tx: outbox.claim(tx, "b", LEASE, 10, kind="forward"))
+
+    assert [row.kind for row in claim(kept)] == ["status"]
+    assert [row.kind for row in forwarded] == ["forward"]
+
+
+def test_f_m28_a_broker_that_starts_on_sqlite_takes_over_at_once(kept, clock, back_end):
+    """One broker serves such a file: whoever held a lease is gone.  Elsewhere the lease has to run out."""
+    put(kept)
+    [row] = claim(kept, "dead")
+    do(kept, outbox.composed, row, b"MSH|1")
+    kept.write_now(outbox.recover)
+
+    [again] = claim(kept, "new") or [None]
+
+    if back_end == "sqlite":
+        assert (again.key, again.control_id, again.payload) == (row.key, row.control_id, b"MSH|1")
+    else:
+        assert again is None
+
+
+# --- what was overtaken --------------------------------------------------------------------------
+
+
+def tell(store: Store, event: str, *about: int, thread: str = "procedure:1") -> OutboxRow:
+    """Write a row about some steps and return it."""
+
+    def work(tx: Transaction) -> OutboxRow:
+        outbox.enqueue(tx, destination="RIS", thread=thread, facts={"event": event, "about": list(about)})
+        return outbox.browse(tx, limit=1)[0]
+
+    return store.write_now(work)
+
+
+def refused(store: Store, change, row: OutboxRow) -> str:
+    with pytest.raises(Refused) as caught:
+        do(store, change, row)
+    assert caught.value.reason is Refusal.FINAL
+    return str(caught.value)
+
+
+def test_c_33_a_row_that_was_overtaken_is_not_sent_any_more(kept):
+    """IN PROGRESS was parked, COMPLETED was delivered: whoever asks for it is told why not."""
+    begun = tell(kept, "IP", 7)
+    do(kept, outbox.parked, claim(kept)[0], "AE")
+    ended = tell(kept, "CM", 7)
+    do(kept, outbox.delivered, claim(kept)[0])
+
+    text = refused(kept, outbox.retry, begun)
+
+    assert text.startswith(f"row {begun.key} (IP) was overtaken: row {ended.key} (CM) about the same step")
+    assert claim(kept) == []
+    do(kept, outbox.discard, begun)
+
+
+@pytest.mark.parametrize(
+    ("about", "thread"), [((8,), "procedure:1"), ((7,), "procedure:2"), ((), "procedure:1")]
+)
+def test_only_a_row_about_the_same_steps_overtakes(kept, about, thread):
+    """Another step of the order, which has been completed meanwhile, says nothing about this one."""
+    begun = tell(kept, "IP", 7)
+    do(kept, outbox.parked, claim(kept)[0], "AE")
+    tell(kept, "CM", *about, thread=thread)
+    do(kept, outbox.delivered, claim(kept)[0])
+
+    do(kept, outbox.retry, begun)
+
+    assert [row.key for row in claim(kept)] == [begun.key]
+
+
+def test_rows_that_are_sent_again_together_leave_in_their_order(kept):
+    """Both were parked; the later one waits for the earlier one as it would have done at first."""
+    begun, ended = tell(kept, "IP", 7), tell(kept, "CM", 7)
+    for _ in range(2):
+        do(kept, outbox.parked, claim(kept)[0], "AE")
+    do(kept, outbox.retry, ended)
+    do(kept, outbox.retry, begun)
+
+    order = []
+    while rows := claim(kept):
+        order += [row.facts["event"] for row in rows]
+        do(kept, outbox.delivered, rows[0])
+
+    assert order == ["IP", "CM"]
+
+
+def test_what_is_sent_again_waits_for_what_is_under_way(kept):
+    """And is parked anew where that has arrived meanwhile: COMPLETED was on the wire when IN PROGRESS was retried."""
+    begun = tell(kept, "IP", 7)
+    do(kept, outbox.parked, claim(kept)[0], "AE")
+    tell(kept, "CM", 7)
+    [ended] = claim(kept, "a")
+    do(kept, outbox.retry, begun)
+    meanwhile = claim(kept, "b")
+    do(kept, outbox.delivered, ended)
+
+    afterwards = claim(kept, "b")
+
+    state = kept.read_now(lambda tx: outbox.get(tx, begun.key))
+    assert (meanwhile, afterwards) == ([], [])
+    assert (state.state, state.lease_owner) == (PARKED, None)
+    assert state.last_error.startswith(f"row {begun.key} (IP) was overtaken")
+
+
+def test_a_status_that_is_sent_again_is_composed_anew(kept):
+    """What the peer refused would be refused again; the profile may have been mended since."""
+    put(kept)
+    [row] = claim(kept)
+    do(kept, outbox.composed, row, b"MSH|wrong")
+    do(kept, outbox.parked, row, "AE")
+    do(kept, outbox.retry, row)
+
+    [again] = claim(kept)
+
+    assert (again.control_id, again.payload) == (row.control_id, None)
+
+
+def test_a_row_that_waits_need_not_be_sent_again(kept):
+    """It is told so."""
+    put(kept)
+
+    assert "is pending" in refused(kept, outbox.retry, only(kept))
+
+
+def test_a_remark_leaves_the_state(kept):
+    """A receiver that took the message may still complain of it."""
+    put(kept)
+    [row] = claim(kept)
+    do(kept, outbox.delivered, row)
+    kept.write_now(lambda tx: outbox.remark(tx, row.control_id, "accepted, then AE"))
+
+    assert (only(kept).state, only(kept).last_error) == (DELIVERED, "accepted, then AE")
 
 
 def test_next_due_is_when_a_claim_will_find_something(kept, clock):

@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from mwl.conduct import STEP_AND_PROCEDURE, STUDY
 from mwl.errors import Refusal, Refused
 from mwl.lifecycle import PerformedState, StepState
-from mwl.model import OrderAction, OrderMessage, ProcedureChange, name_value
+from mwl.model import OrderAction, OrderMessage, ProcedureChange, StatusEvent, name_value
 from mwl.store import Store, Transaction, open_store, orders, outbox, performed, progress, tables
-from mwl.store.linking import Remark, Rung
+from mwl.store.linking import Remark
 from mwl.store.performed import Outcome
 
 STATUS, ITEMS, SERIES, REASON, PATIENT_ID = "00400252", "00400270", "00400340", "00400281", "00100020"
@@ -21,7 +22,7 @@ UID, ACCESSION, REQUESTED, STEP_ID = "0020000D", "00080050", "00401001", "004000
 IN_PROGRESS, COMPLETED, DISCONTINUED = PerformedState
 WRONG_ENTRY = ("110514", "DCM")
 U1, U2 = "1.2.840.1", "1.2.840.2"
-TOLD = frozenset({"RIS"})
+TOLD = frozenset(("RIS", event) for event in StatusEvent)
 
 
 def element(vr: str, *values: object) -> dict:
@@ -123,12 +124,12 @@ def test_f_m01_a_performed_step_starts_its_scheduled_step(store, s1):
     [link] = rows(store, tables.performed_links)
     [row] = store.read_now(outbox.browse)
     assert (outcome.linked, outcome.findings, states(store)) == ((s1,), (), ["STARTED"])
-    assert (link.step_key, link.rule) == (s1, Rung.STEP_AND_PROCEDURE)
+    assert (link.step_key, link.rule) == (s1, STEP_AND_PROCEDURE.name)
     assert (row.destination, row.facts["event"]) == ("RIS", "IP")
     assert row.thread == f"procedure:{rows(store, tables.procedures)[0].key}"
     assert row.facts["patient"][PATIENT_ID]["Value"] == ["PID001"]
     assert row.facts["procedure"]["00402016"]["Value"] == ["P1001"]
-    assert row.facts["step"]["00400020"]["Value"] == ["STARTED"]
+    assert row.facts["steps"][0]["00400020"]["Value"] == ["STARTED"]
     assert row.facts["performed"] == outcome.step.document
 
 
@@ -285,7 +286,7 @@ def test_f_m19_an_order_finds_the_exam_that_came_before_it(store, end, state, he
     send(store, order("1001", "S1"))
 
     assert (states(store), events(store)) == ([state], heard)
-    assert [link.rule for link in rows(store, tables.performed_links)] == [Rung.STUDY]
+    assert [link.rule for link in rows(store, tables.performed_links)] == [STUDY.name]
 
 
 def test_f_m19_the_exam_goes_on_after_its_order_has_come(store):
