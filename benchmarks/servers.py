@@ -26,7 +26,7 @@ _START = 60.0  # seconds a server may take until it listens
 
 @contextmanager
 def broker(folder: Path, database: str, **more: object) -> Iterator[dict[str, Address]]:
-    """Run `mwl serve` on *database*; yield its addresses by door; under ``pid`` stands ``("", process ID)``."""
+    """Run `mwl serve` on *database*; yield its addresses by door, and ``("", its process ID)`` as ``pid``."""
     configuration = {
         "database": database,
         **{door: {"listen": "127.0.0.1:0"} for door in ("dicom", "hl7", "web")},

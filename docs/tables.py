@@ -8,6 +8,7 @@ A page holds each table between two marks, ``<!-- table: settings -->`` and ``<!
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,18 +23,26 @@ from pydicom.uid import UID
 from mwl import metrics
 from mwl.cli import cli, exits
 from mwl.config import model, shipped
+from mwl.dicom.emulators import DEVICES
+from mwl.dicom.emulators import Device as EmulatedDevice
 from mwl.dicom.keys import MATCHING
 from mwl.dicom.negotiation import TRANSFER_SYNTAXES
 from mwl.hl7.ack import CONDITIONS
 from mwl.mapping import paths
 from mwl.mapping.devices.device import load_devices
+from mwl.mapping.devices.examples import Example, ExampleFacts, ExampleQuery, ExampleStep, Expected
 from mwl.mapping.devices.operations import OPERATIONS
-from mwl.mapping.devices.operations.match import Match
+from mwl.mapping.devices.operations.code import FromText
+from mwl.mapping.devices.operations.match import Match, Pattern
 from mwl.mapping.devices.operations.operation import Options
-from mwl.mapping.devices.operations.select import SortKey
+from mwl.mapping.devices.operations.order import SortKey
+from mwl.mapping.devices.operations.relabel import CharsetForm as CharsetLabelForm
 from mwl.mapping.devices.operations.shape import SequenceForm
 from mwl.mapping.devices.operations.truncate import Cut
+from mwl.mapping.devices.operations.uid import Form as UidForm
 from mwl.mapping.devices.operations.when import Test
+from mwl.mapping.devices.operations.wildcard import Form as WildcardForm
+from mwl.mapping.devices.operations.window import WhenKey
 from mwl.mapping.devices.profile import Header
 from mwl.mapping.loader import load_folder, resolve
 from mwl.mapping.systems.system_form import (
@@ -51,6 +60,7 @@ from mwl.mapping.systems.system_form import (
     RuleForm,
     SameForm,
     ScheduleForm,
+    SegmentForm,
     StationForm,
     SystemForm,
 )
@@ -240,6 +250,7 @@ def order_control() -> str:
         "discontinue": "the steps become DISCONTINUED",
         "complete": "the steps become COMPLETED",
         "arrive": "the steps become ARRIVED",
+        "ready": "the steps become READY: the exam can begin",
         "hold": "steps of which nothing was done yet leave the worklist",
         "release": "steps that were held are back",
         "nothing": "accepted; nothing is done",
@@ -300,17 +311,36 @@ def _how(rule: RuleForm) -> Iterator[str]:
 
 
 def status_message() -> str:
-    """What the generic profile's status message says, field by field."""
-    return table(["field", "what it says"], _status_rows())
+    """What the generic profile's ORM^O01 says, field by field."""
+    return table(["field", "what it says", "at"], _status_rows("ORM^O01"))
 
 
-def _status_rows() -> Iterator[Row]:
-    for segment, found in _generic().status["ORM^O01"].segments.items():
-        for number, field in found.items():
+def status_kinds() -> str:
+    """The kinds of message the generic profile has words for."""
+    rows = (
+        (code(kind), each.version, " ".join(dict.fromkeys(name[:3] for name in each.segments)))
+        for kind, each in _generic().status.items()
+    )
+    return table(["message", "HL7", "segments"], rows)
+
+
+def status_more() -> str:
+    """The fields of the other kinds that ORM^O01 has not."""
+    known, generic = set(_status_rows("ORM^O01")), _generic()
+    rows = {row: None for kind in generic.status for row in _status_rows(kind) if row not in known}
+    return table(["field", "what it says", "at"], [row for row in rows if not row[0].startswith("MSH")])
+
+
+def _status_rows(kind: str) -> Iterator[Row]:
+    for name, segment in _generic().status[kind].segments.items():
+        each = f", one each: {code(segment.each)}" if segment.each else ""
+        for number, field in segment.fields.items():
             said = code(field.text) if field.text else f"{codes(field.from_)} as {code(field.as_)}"
             rows = {key: value for form in field.table for key, value in form.rows.items()}
             table_ = f", by {', '.join(f'{key} {value}' for key, value in rows.items())}" if rows else ""
-            yield f"{segment}-{number}", said + table_
+            default = f", else {code(field.default)}" if field.default else ""
+            place = f"{name[:3]}-{number}{f' ({name[4:]})' if name[4:] else ''}"
+            yield place, said + table_ + default + each, " ".join(field.on or segment.on)
 
 
 def conditions() -> str:
@@ -332,13 +362,27 @@ def _form(kind: type[BaseModel]) -> Iterator[Row]:
 
 
 def devices() -> str:
-    """The device profiles that ship."""
+    """The device profiles that ship, with what their heads say of them."""
+    heads = {name: head for path in sorted(_DEVICES.glob("*.yaml")) for name, head in _heads(path)}
     profiles = load_devices([shipped("mappings")])
     rows = (
-        (code(name), profiles.get(name).data["status"], codes(profiles.written[name].parents))
+        (code(name), profiles.get(name).data["status"], *heads[name], codes(profiles.written[name].parents))
         for name in profiles.names
     )
-    return table(["profile", "rests on", "extends"], rows)
+    return table(["profile", "status", "devices", "what it rests on", "extends"], rows)
+
+
+_DEVICES = shipped("mappings") / "devices"
+_SOURCE = re.compile(r"^# \[\d+\] (.+?) \(([A-C/]+)\)$", re.MULTILINE)
+
+
+def _heads(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield each profile of a file with the devices it is for, and its sources after their grades."""
+    for document in path.read_text("utf-8").split("\n---\n"):
+        head, _, rest = document.replace("\n#     ", " ").partition("\nprofile: ")
+        devices = re.search(r"^# For: (.+)$", head, re.MULTILINE)
+        sources = (f"{grade}: {source}" for source, grade in _SOURCE.findall(head))
+        yield rest.split()[0], (devices[1] if devices else "", "; ".join(sources))
 
 
 def file(name: str) -> str:
@@ -379,9 +423,11 @@ def _lines(kind: type[Any]) -> str:
 
 def _option_rows(kind: type[BaseModel], under: str) -> Iterator[Row]:
     schema = kind.model_json_schema(by_alias=True)
+    forms = [schema, *schema.get("anyOf", ())]  # one that has a shorthand has several
+    properties = next(each["properties"] for each in forms if "properties" in each)
     for name, field in kind.model_fields.items():
         key = field.alias or name.rstrip("_")
-        written = schema["properties"][key]
+        written = properties[key]
         inner = _model_of(field)
         if inner is not None:
             yield from _option_rows(inner, f"{under}{key}.")
@@ -403,7 +449,8 @@ def _values(schema: Mapping[str, Any]) -> str:
         found = (_values(each) for each in schema["anyOf"] if each.get("type") != "null")
         return " or ".join(dict.fromkeys(filter(None, found)))
     if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2].lower()
+        name = str(schema["$ref"]).rpartition("/")[2]
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
     return _type(schema)
 
 
@@ -468,6 +515,38 @@ def _set_name(number: int) -> str:
     return " and ".join(element.name for element in REGISTERED[number] if element)
 
 
+def emulators() -> str:
+    """Every device that can be played, what it is known for, and what is known of it."""
+    rows = [
+        (code(each.name), each.plays, each.known_for, _rests(each), codes(_shortened(each.queries)),
+         codes(each.performing))
+        for each in DEVICES.values()
+    ]  # fmt: skip
+    return table(["device", "plays", "known for", "rests on", "queries", "MPPS"], rows)
+
+
+def _rests(device: EmulatedDevice) -> str:
+    """Return the evidence with its grades, and what is assumed beside it."""
+    known = "; ".join(f"{each.grade}: {each.says}" for each in device.evidence)
+    return f"{known}. Assumed: {', '.join(device.assumed)}" if device.assumed else known
+
+
+def _shortened(queries: Iterable[str]) -> list[str]:
+    """Return the names of queries; a matrix of selections and days is one."""
+    return list(dict.fromkeys("selection/days" if "/" in name else name for name in queries))
+
+
+def _explained() -> Mapping[str, Callable[[], str]]:
+    """Return the examples of `mwl mapping explain`, by name."""
+    spec = importlib.util.spec_from_file_location("explained", DOCS / "explained.py")
+    assert spec is not None  # noqa: S101  the file is there
+    assert spec.loader is not None  # noqa: S101  the same
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Mapping[str, Callable[[], str]] = module.TABLES
+    return found
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "commands": commands,
@@ -484,6 +563,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "arrival": lambda: form(ArrivalForm),
     "schedule": lambda: form(ScheduleForm),
     "status message": status_message,
+    "status kinds": status_kinds,
+    "status more": status_more,
     "conditions": conditions,
     "rule": lambda: form(RuleForm),
     "condition": lambda: form(ConditionForm),
@@ -498,17 +579,31 @@ TABLES: dict[str, Callable[[], str]] = {
     "control": lambda: form(ControlForm),
     "same": lambda: form(SameForm),
     "status field": lambda: form(FieldForm),
+    "status segment": lambda: form(SegmentForm),
     "devices": devices,
     "header": lambda: form(Header),
     "match": lambda: form(Match),
+    "match pattern": lambda: form(Pattern),
+    "charset form": lambda: form(CharsetLabelForm),
+    "wildcard form": lambda: form(WildcardForm),
+    "when key": lambda: form(WhenKey),
+    "uid form": lambda: form(UidForm),
     "guard": lambda: form(Test),
     "cut": lambda: form(Cut),
     "sort key": lambda: form(SortKey),
+    "example": lambda: form(Example),
+    "example query": lambda: form(ExampleQuery),
+    "example step": lambda: form(ExampleStep),
+    "example facts": lambda: form(ExampleFacts),
+    "expected": lambda: form(Expected),
     "sequence form": lambda: form(SequenceForm),
+    "from text": lambda: form(FromText),
     "file ge-ct-connectpro": lambda: file("ge-ct-connectpro"),
     "keys": keys,
+    "emulators": emulators,
     "transfer syntaxes": transfer_syntaxes,
     "charsets": charsets,
+    **_explained(),
     **{f"operation {key}": (lambda key=key: operation(key)) for key in OPERATIONS},  # type: ignore[misc]
 }
 """Every table by the name its mark has."""

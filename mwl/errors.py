@@ -122,6 +122,7 @@ class Refusal(StrEnum):
     DUPLICATE = "duplicate"  # the instance exists already (DIMSE 0111)
     UNKNOWN = "unknown"  # no such instance or row (DIMSE 0112)
     FINAL = "final"  # it may no longer be updated (DIMSE 0110, Error ID A710)
+    NOT_TAKEN = "not taken"  # the device's profile, or what it is about, does not allow it (DIMSE 0110)
 
 
 class Refused(MwlError):

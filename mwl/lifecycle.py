@@ -1,13 +1,15 @@
 """The life of a scheduled step, of a performed step and of an outbox row.
 
 Every state and every transition of the three is in this file, and nowhere else.
-Nothing in it knows who asks: HL7, MPPS, console and clock feed it the same events,
-so no door into the broker can be laxer than another.
+Whoever asks, HL7, MPPS, console or clock, feeds it the same events; who may cause which stands
+beside each transition, so no door into the broker can be laxer than another.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class StepState(StrEnum):
@@ -34,31 +36,90 @@ class StepEvent(StrEnum):
     REOPEN = "reopen"  # wrong worklist entry chosen, or performed step withdrawn (B-33)
 
 
+class Actor(StrEnum):
+    """Who makes something happen to a step: the first word of a source in its history."""
+
+    ORDER = "hl7"
+    DEVICE = "mpps"
+    PERSON = "console"
+    CLOCK = "clock"
+
+
+def actor(source: str) -> Actor:
+    """Return who a *source* such as "hl7 RIS 12345" is; raises `ValueError` for nobody of these."""
+    return Actor(source.partition(" ")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where an event leads, and who may cause it."""
+
+    after: StepState
+    by: frozenset[Actor]
+    resting: bool = False
+    """Only while no performed step of it is IN PROGRESS: an exam that runs is not taken back."""
+
+
 _S = StepState
 _E = StepEvent
+_ORDER, _DEVICE, _PERSON, _CLOCK = Actor.ORDER, Actor.DEVICE, Actor.PERSON, Actor.CLOCK
+
+
+def _to(after: StepState, *by: Actor) -> Move:
+    return Move(after, frozenset(by))
+
+
+def _back(*by: Actor) -> Move:
+    return Move(_S.SCHEDULED, frozenset(by), resting=True)
+
 
 # fmt: off
-STEP: dict[StepState, dict[StepEvent, StepState]] = {
+STEP: Final[dict[StepState, dict[StepEvent, Move]]] = {
     _S.SCHEDULED: {
-        _E.ARRIVE: _S.ARRIVED, _E.MAKE_READY: _S.READY, _E.BEGIN: _S.STARTED,
-        _E.COMPLETE: _S.COMPLETED, _E.DISCONTINUE: _S.DISCONTINUED, _E.CANCEL: _S.CANCELLED,
+        _E.ARRIVE: _to(_S.ARRIVED, _ORDER, _PERSON),
+        _E.MAKE_READY: _to(_S.READY, _ORDER, _PERSON),
+        _E.BEGIN: _to(_S.STARTED, _DEVICE, _PERSON),
+        _E.COMPLETE: _to(_S.COMPLETED, _ORDER, _DEVICE, _PERSON),
+        _E.DISCONTINUE: _to(_S.DISCONTINUED, _ORDER, _DEVICE, _PERSON),
+        _E.CANCEL: _to(_S.CANCELLED, _ORDER, _PERSON),
     },
     _S.ARRIVED: {
-        _E.MAKE_READY: _S.READY, _E.BEGIN: _S.STARTED,
-        _E.COMPLETE: _S.COMPLETED, _E.DISCONTINUE: _S.DISCONTINUED, _E.CANCEL: _S.CANCELLED,
+        _E.MAKE_READY: _to(_S.READY, _ORDER, _PERSON),
+        _E.BEGIN: _to(_S.STARTED, _DEVICE, _PERSON),
+        _E.COMPLETE: _to(_S.COMPLETED, _ORDER, _DEVICE, _PERSON),
+        _E.DISCONTINUE: _to(_S.DISCONTINUED, _ORDER, _DEVICE, _PERSON),
+        _E.CANCEL: _to(_S.CANCELLED, _ORDER, _PERSON),
+        _E.REOPEN: _back(_PERSON),  # the patient had not come
     },
     _S.READY: {
-        _E.BEGIN: _S.STARTED,
-        _E.COMPLETE: _S.COMPLETED, _E.DISCONTINUE: _S.DISCONTINUED, _E.CANCEL: _S.CANCELLED,
+        _E.BEGIN: _to(_S.STARTED, _DEVICE, _PERSON),
+        _E.COMPLETE: _to(_S.COMPLETED, _ORDER, _DEVICE, _PERSON),
+        _E.DISCONTINUE: _to(_S.DISCONTINUED, _ORDER, _DEVICE, _PERSON),
+        _E.CANCEL: _to(_S.CANCELLED, _ORDER, _PERSON),
+        _E.REOPEN: _back(_PERSON),
     },
     # An order cancelled while the exam runs does not stop the exam: CANCEL is absent (C.4, F-H09).
+    # Of all states the clock ends this one alone, where it has ended the performed step (B-08).
     _S.STARTED: {
-        _E.COMPLETE: _S.COMPLETED, _E.DISCONTINUE: _S.DISCONTINUED, _E.REOPEN: _S.SCHEDULED,
+        _E.COMPLETE: _to(_S.COMPLETED, _ORDER, _DEVICE, _PERSON, _CLOCK),
+        _E.DISCONTINUE: _to(_S.DISCONTINUED, _ORDER, _DEVICE, _PERSON, _CLOCK),
+        _E.REOPEN: _back(_DEVICE, _PERSON),
     },
     # MPPS is the truth of what happened: a further performed step begins it again (B-34 append, B-36).
-    _S.COMPLETED: {_E.BEGIN: _S.STARTED},
-    _S.DISCONTINUED: {_E.BEGIN: _S.STARTED, _E.COMPLETE: _S.COMPLETED, _E.REOPEN: _S.SCHEDULED},
-    _S.CANCELLED: {_E.BEGIN: _S.STARTED, _E.REOPEN: _S.SCHEDULED},
+    # What is finished, a person alone takes back.
+    _S.COMPLETED: {
+        _E.BEGIN: _to(_S.STARTED, _DEVICE, _PERSON),
+        _E.REOPEN: _back(_PERSON),
+    },
+    _S.DISCONTINUED: {
+        _E.BEGIN: _to(_S.STARTED, _DEVICE, _PERSON),
+        _E.COMPLETE: _to(_S.COMPLETED, _ORDER, _DEVICE, _PERSON),
+        _E.REOPEN: _back(_PERSON),
+    },
+    _S.CANCELLED: {
+        _E.BEGIN: _to(_S.STARTED, _DEVICE, _PERSON),
+        _E.REOPEN: _back(_ORDER, _PERSON),
+    },
 }
 # fmt: on
 
@@ -67,7 +128,8 @@ CLOSED = frozenset({_S.COMPLETED, _S.DISCONTINUED, _S.CANCELLED})
 
 
 WAITING = frozenset({_S.SCHEDULED, _S.ARRIVED, _S.READY})
-"""States in which nothing was done yet: an order that is put on hold takes these off the worklist (C.4)."""
+"""States in which nothing was done yet.  These alone can be put on hold, which takes a step off every
+worklist and leaves it its state: by an order (C.4), or by the clock, when its day has long passed (M12)."""
 
 
 class PerformedState(StrEnum):
@@ -79,6 +141,7 @@ class PerformedState(StrEnum):
 
 
 # PS3.4 F.7.2.2.3: only a step IN PROGRESS may be set; what is final answers 0110 with Error ID A710.
+# Beside its device, a person or the clock may end one that nobody will end (B-08).
 PERFORMED: dict[PerformedState, frozenset[PerformedState]] = {
     PerformedState.IN_PROGRESS: frozenset(PerformedState),
     PerformedState.COMPLETED: frozenset(),
@@ -103,6 +166,7 @@ OUTBOX: dict[OutboxState, frozenset[OutboxState]] = {
 }
 
 
-def advance(state: StepState, event: StepEvent) -> StepState | None:
-    """Return the state after *event*, or None where the table has no such transition."""
-    return STEP[state].get(event)
+def advance(state: StepState, event: StepEvent, by: Actor) -> Move | None:
+    """Return what *event* does in *state*, or None where the table lets *by* do no such thing."""
+    move = STEP[state].get(event)
+    return move if move is not None and by in move.by else None

@@ -67,11 +67,24 @@ class OrderAction(StrEnum):
     CANCEL = "cancel"
     DISCONTINUE = "discontinue"
     ARRIVE = "arrive"
+    READY = "ready"
     COMPLETE = "complete"
     REPLACE = "replace"  # cancel what another order of the message takes the place of
     HOLD = "hold"  # off every worklist; the state stays
     RELEASE = "release"  # an update, and back on the worklist
     NOTHING = "nothing"
+
+
+class StatusEvent(StrEnum):
+    """What a system is told of the steps it ordered: HL7 table 0038's code (ORC-5) where it has one (C.6)."""
+
+    BEGUN = "IP"
+    COMPLETED = "CM"
+    DISCONTINUED = "DC"
+    REOPENED = "SC"  # back on the worklist
+    CANCELLED = "CA"
+    ARRIVED = "ARRIVED"  # the patient has come
+    READY = "READY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,7 @@ class OrderPolicies:
     change_of_begun: Literal["update", "keep", "refuse"] = "update"  # of a step whose exam has begun
     cancel_of_begun: Literal["keep", "discontinue", "refuse"] = "keep"
     other_study: Literal["take", "keep", "refuse"] = "take"  # of a known order; taken until an exam has begun
+    other_spelling: Literal["take", "refuse"] = "take"  # of a number that is known in other capitals (F50)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +186,7 @@ class ScheduleMessage:
     moves: frozenset[str] = frozenset()  # tags that an appointment changes in a known step
     assumed: frozenset[str] = frozenset()  # as in `ProcedureChange`
     lacking: tuple[Finding, ...] = ()
+    other_spelling: Literal["take", "refuse"] = "take"  # as in `OrderPolicies`
     at: Location = _UNSTATED  # where the appointment is identified, for a finding
     sent_at: dt.datetime | None = None  # MSH-7, aware
     findings: tuple[Finding, ...] = field(default=())
@@ -189,10 +204,13 @@ def values(document: Mapping[str, Element], tag: str) -> list[Any]:
 
 def text(document: Mapping[str, Element], tag: str) -> str:
     """Return the first value of *tag* as text, "" where there is none; a name in its one-line form."""
-    found = values(document, tag)
-    if not found or found[0] is None:
+    element = document.get(tag)
+    if element is None:
         return ""
-    return person_name(found[0]) if isinstance(found[0], dict) else str(found[0])
+    first = next(iter(element.get("Value", ())), None)
+    if first is None:
+        return ""
+    return person_name(first) if isinstance(first, dict) else str(first)
 
 
 def person_name(value: Mapping[str, str]) -> str:

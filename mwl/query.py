@@ -15,14 +15,19 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from mwl import names
-from mwl.model import STEP_SEQUENCE, Document, WorklistItem, values
+from mwl import handles, names
+from mwl.model import STEP_SEQUENCE, Document, WorklistItem, items, text, values
 
 Path: TypeAlias = tuple[str, ...]
 """Tags from the root of the response: ("00100020",) or (STEP_SEQUENCE, "00080060")."""
 
 START_DATE = (STEP_SEQUENCE, "00400002")
 START_TIME = (STEP_SEQUENCE, "00400003")
+_STUDY, _STEP_ID = "0020000D", "00400009"
+_KEY = "key"  # of the step, where `holds` puts it
+
+SOURCE: Path = ("source",)
+"""The system that ordered a step (`WorklistItem.system`): no attribute, yet items are chosen by it (P11)."""
 
 
 class Op(StrEnum):
@@ -36,6 +41,20 @@ class Op(StrEnum):
     SPAN = "span"  # on START_DATE: date and time combined (A-40), YYYYMMDDHHMMSS.FFFFFF
     PRESENT = "present"  # has a non-empty value
     ITEM = "item"  # one item of the sequence satisfies all of *within* (A-43)
+    REGEX = "regex"  # one of values, a regular expression, is found in a stored value
+    LONGER = "longer"  # a stored value has more characters than values[0]
+    ANY = "any"  # one of *within* holds; the path is ()
+    ALL = "all"  # each of *within* holds; the path is ()
+    HANDLE = "handle"  # any stored value is one of values, or stands for it (F48, F50; `mwl.handles`)
+    STEP_STUDY = "step_study"  # on the study: one of values was made for the step alone (F28)
+
+
+class Fold(StrEnum):
+    """What two texts may differ in and be the same (P7)."""
+
+    CASE = "case"  # capitals and small letters
+    DIACRITICS = "diacritics"  # accents, and letters with a stroke: Ø is O
+    KANA = "kana"  # hiragana and katakana, whatever their width
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +67,7 @@ class Criterion:
     negate: bool = False
     within: tuple[Criterion, ...] = ()
     origin: str = "key"
+    folds: tuple[Fold, ...] = ()  # of IN, WILDCARD and NAME: what does not count (names: case never does)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +80,40 @@ class WorklistQuery:
     held: bool = False  # whether steps of orders on hold count too: for people, never for a device
 
 
-def fold(text: str) -> str:
-    """Return *text* as names are compared: compatibility forms unified, case folded, width ignored."""
-    return unicodedata.normalize("NFKC", text).casefold()
+def fold(written: str) -> str:
+    """Return *written* as names are compared: compatibility forms unified, case folded, width ignored."""
+    return unicodedata.normalize("NFKC", written).casefold()
 
 
-def name_groups(text: str) -> tuple[str, ...]:
+def folded(written: str, folds: Iterable[Fold]) -> str:
+    """Return *written* without what *folds* say does not count."""
+    for each in sorted(folds):  # kana after diacritics: their voice marks are none
+        written = _FOLDING[each](written)
+    return written
+
+
+def _without_accents(written: str) -> str:
+    apart = unicodedata.normalize("NFD", written)
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", apart)).translate(_STROKES)
+
+
+def _in_hiragana(written: str) -> str:
+    return unicodedata.normalize("NFKC", written).translate(_HIRAGANA)
+
+
+_ACCENTS = re.compile("[\u0300-\u036f]")  # combining marks of alphabets; the voice marks of kana are others
+_STROKES = str.maketrans(
+    {"Ø": "O", "ø": "o", "Ł": "L", "ł": "l", "Đ": "D", "đ": "d", "Ħ": "H", "ħ": "h", "ı": "i",
+     "Æ": "AE", "æ": "ae", "Œ": "OE", "œ": "oe", "ß": "ss", "ẞ": "SS", "Þ": "TH", "þ": "th",
+     "ð": "d", "Ð": "D"}
+)  # fmt: skip
+_HIRAGANA = {katakana: katakana - 0x60 for katakana in range(0x30A1, 0x30F7)}
+_FOLDING = {Fold.CASE: fold, Fold.DIACRITICS: _without_accents, Fold.KANA: _in_hiragana}
+
+
+def name_groups(written: str) -> tuple[str, ...]:
     """Return the folded component groups of a person name, each without its empty tail (A-24)."""
-    return tuple(fold(group).strip().rstrip("^ ") for group in text.split("="))
+    return tuple(fold(group).strip().rstrip("^ ") for group in written.split("="))
 
 
 @lru_cache(maxsize=4096)
@@ -127,10 +173,17 @@ def normal_time(value: str) -> str:
 
 def holds(criterion: Criterion, item: WorklistItem) -> bool:
     """Tell whether *item* satisfies *criterion*."""
-    return _holds(criterion, item.merged())
+    beside: Document = {
+        SOURCE[0]: {"vr": "LO", "Value": [item.system]},
+        _KEY: {"vr": "SV", "Value": [item.ref.key]},
+    }
+    return _holds(criterion, {**item.merged(), **beside})
 
 
 def _holds(criterion: Criterion, document: Document) -> bool:
+    if criterion.op in (Op.ANY, Op.ALL):
+        decide = any if criterion.op is Op.ANY else all
+        return decide(_holds(each, document) for each in criterion.within) != criterion.negate
     *sequences, tag = criterion.path
     scopes: list[Document] = [document]
     for sequence in sequences:
@@ -144,12 +197,24 @@ def _decide(criterion: Criterion, scope: Document, tag: str) -> bool:
         case Op.PRESENT:
             return bool(found)
         case Op.IN:
-            wanted = {value.strip() for value in criterion.values}
-            return any(_plain(value) in wanted for value in found)
+            wanted = {folded(value.strip(), criterion.folds) for value in criterion.values}
+            return any(folded(_plain(value), criterion.folds) in wanted for value in found)
         case Op.WILDCARD:
-            return any(pattern(p).fullmatch(_plain(value)) for value in found for p in criterion.values)
+            return any(
+                pattern(folded(p, criterion.folds)).fullmatch(folded(_plain(value), criterion.folds))
+                for value in found
+                for p in criterion.values
+            )
         case Op.NAME:
-            return any(name_matches(p, _plain(value)) for value in found for p in criterion.values)
+            return any(
+                name_matches(folded(p, criterion.folds), folded(_plain(value), criterion.folds))
+                for value in found
+                for p in criterion.values
+            )
+        case Op.HANDLE:
+            known = {_plain(value) for value in found}
+            known |= {handles.stands_for(value) for value in known} - {""}
+            return not known.isdisjoint(value.strip() for value in criterion.values)
         case Op.SOUNDS:
             sounds = {key for value in found for key in names.keys(_plain(value))}
             return any(pattern(p).fullmatch(sound) for p in criterion.values for sound in sounds)
@@ -165,6 +230,24 @@ def _decide(criterion: Criterion, scope: Document, tag: str) -> bool:
         case Op.ITEM:
             inner = [value for value in found if isinstance(value, dict)]
             return any(all(_holds(part, entry) for part in criterion.within) for entry in inner)
+        case Op.STEP_STUDY:
+            return any(_is_of_step(uid, scope) for uid in criterion.values)
+        case Op.REGEX:
+            return any(_compiled(each).search(_plain(value)) for each in criterion.values for value in found)
+        case Op.LONGER:
+            return any(len(_plain(value)) > int(criterion.values[0]) for value in found)
+    return False  # ANY and ALL are about no attribute: `_holds` has decided them
+
+
+def _is_of_step(uid: str, scope: Document) -> bool:
+    study, key = text(scope, _STUDY), values(scope, _KEY)[0]
+    step_id = next((text(step, _STEP_ID) for step in items(scope, STEP_SEQUENCE)), "")
+    return handles.is_step_study(uid, study, step_id, key)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(expression: str) -> re.Pattern[str]:
+    return re.compile(expression)
 
 
 def name_matches(wanted: str, stored: str) -> bool:

@@ -154,6 +154,12 @@ def test_all_mistakes_come_at_once_with_file_line_and_column():
         ("systems: {A: {status: {}}}", "the key 'to' is missing here"),
         ("systems: {A: {status: {to: 'h:0'}}}", "port 0 cannot be connected to"),
         ("systems: {A: {status: {to: 'h:1', message: ORM}}}", "for example ORM^O01"),
+        ("systems: {A: {status: {to: 'h:1', on: [IP, DONE]}}}", "input should be 'IP', 'CM', 'DC', 'SC', 'CA'"),
+        ("systems: {A: {status: {to: 'h:1', nonsense: ignore}}}", "input should be 'retry' or 'park'"),
+        ("systems: {A: {status: {to: 'h:1', nonsense_limit: 0}}}", "greater than or equal to 1"),
+        ("systems: {A: {status: {to: 'h:1', answer_within: 90}}}", "less than or equal to 60"),
+        ("systems: {A: {status: {to: 'h:1', tls: {key: a.pem}}}}", "a certificate needs its key"),
+        ("systems: {A: {status: {to: 'h:1', tls: {verify: false}}}}", "unknown key 'verify'"),
         ("dicom: {limits: {pdu: 100}}", "greater than or equal to 4096"),
         ("dicom: {tls: {certificate: a.pem}}", "the key 'key' is missing here"),
     ],
@@ -185,6 +191,27 @@ def test_blanks_around_an_ae_title_do_not_count():
     assert list(loaded('devices: {" CT1 ": {}}').devices) == ["CT1"]
     assert mistakes('devices:\n  CT1: {}\n  " CT1": {}\n') == [
         "mwl.yaml:3:3: error: the AE title 'CT1' stands here twice: blanks around it do not count"
+    ]
+
+
+def test_m11_a_device_may_call_by_several_titles():
+    """Its worklist and its MPPS; whoever is unknown is anyone, where anyone may call."""
+    read = loaded('devices: {NX: {also: [NX_MPPS, NX_2]}, CT1: {also: CT1_MPPS}, "*": {}}')
+
+    assert read.titles == {
+        "NX": "NX", "NX_MPPS": "NX", "NX_2": "NX", "CT1": "CT1", "CT1_MPPS": "CT1", "*": "*",
+    }  # fmt: skip
+    assert [read.device_of(title) for title in ("NX_2", "CT1", "MR1")] == ["NX", "CT1", "*"]
+    assert loaded("devices: {CT1: {}}").device_of("MR1") is None
+
+
+def test_m11_a_title_stands_for_one_device():
+    """Whichever of the two is written first."""
+    text = "devices:\n  A: {also: [B, X]}\n  B: {also: [X]}\n"
+
+    assert mistakes(text) == [
+        "mwl.yaml:2:14: error: also: B is a device by itself",
+        "mwl.yaml:3:14: error: also: X is one of A's titles",
     ]
 
 
@@ -506,3 +533,48 @@ def test_a_folder_of_profiles_that_is_not_there_is_in_doubt(tmp_path: Path) -> N
     assert doubts == [f"{written}:1:11: error: mappings: there is no folder nomap"]
     written.write_text("mappings: ./mappings\n", "utf-8")
     assert list(config.load(written, {}).doubts()) == []
+
+
+def examined(text: str) -> tuple[config.Configuration, list[str]]:
+    """Return what is sound of *text*, and its mistakes."""
+    found = config.examine(written(text), {})
+    return found.sound, [str(each) for each in found.mistakes]
+
+
+def test_what_is_sound_beside_a_mistake_can_be_looked_at():
+    """Profiles are checked with it in the same round; a device with a mistake is left out whole."""
+    sound, found = examined(
+        "mappings: here\nsite: {timezone: Nowhere, name: HOSP}\n"
+        "devices:\n  CT1: {profle: generic}\n  CT2: {vars: {a: 1}}\n"
+        "systems:\n  RIS: {status: {message: ORM^O01}}\n  HIS: {application: HIS}\n"
+    )
+
+    assert len(found) == 3
+    assert (sound.mappings, sound.site.name) == (Path("here"), "HOSP")
+    assert sound.site.timezone == model.host_zone()
+    assert (list(sound.devices), list(sound.systems)) == (["CT2"], ["HIS"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "devices: 3\n",
+        "devices:\n  AN_AE_TITLE_THAT_IS_LONG: {}\n",
+        "dicom: {user_required: true, users: {a: {password: x, password_file: y}}}\n",
+        "dicom: {tls: {certificate: x}, listen: nowhere}\nretention: {messages: long}\n",
+        "nonsense: 1\nweb: 3\n",
+    ],
+)
+def test_whatever_is_wrong_something_is_sound(text):
+    """In the end the defaults are."""
+    sound, found = examined(text)
+
+    assert found
+    assert (sound.dicom.listen, sound.web.listen) == (Address("127.0.0.1", 11112), Address("127.0.0.1", 8080))
+
+
+def test_a_configuration_without_a_mistake_is_sound_as_it_is():
+    """`load` returns the same."""
+    sound, found = examined(CONTRACT)
+
+    assert (sound, found) == (config.load(Path("mwl.yaml"), {}), [])

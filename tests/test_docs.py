@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import configparser
 import importlib.util
-import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,10 +18,10 @@ import click
 import pytest
 
 from mwl import config
-from mwl.broker import bind, running
+from mwl.broker import bind, capture, preflight, running, watch
 from mwl.cli import cli, exits
 from mwl.config import model, shipped
-from mwl.dicom import encoding, operations
+from mwl.dicom import encoding, last_good, operations, quarantine
 from mwl.dicom.association import Timeouts
 from mwl.dicom.elements import MAX_DEPTH, MAX_PARTS
 from mwl.dicom.response_cache import ResponseCache
@@ -30,11 +29,14 @@ from mwl.dicom.upper_layer import PduLimits
 from mwl.hl7 import ack, listener, message, notifier
 from mwl.mapping.devices.device import SiteFacts, load_devices
 from mwl.mapping.devices.operations import OPERATIONS
+from mwl.mapping.devices.operations.order import MOST_ARRANGED
 from mwl.mapping.systems.functions import STRUCTURES, TEXTS
-from mwl.mapping.systems.status_facts import FACTS
-from mwl.mapping.systems.status_template import FUNCTIONS
+from mwl.mapping.systems.status_facts import COUNTERS, FACTS
+from mwl.mapping.systems.status_functions import FUNCTIONS
+from mwl.mapping.systems.status_template import MOST_REPEATED
 from mwl.mapping.systems.system import load_systems
-from mwl.store import callers, engine, writer
+from mwl.store import callers, engine, profile_sets, queries, writer
+from mwl.workbench.examples import run
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -131,7 +133,8 @@ def examples(language: str = "yaml") -> Iterator[Example]:
 EXAMPLES = list(examples())
 CONFIGURATIONS = [each for each in EXAMPLES if each.file == "mwl.yaml"]
 FILES = [each for each in EXAMPLES if each.file.startswith("mappings/")]
-LINES = [each for each in EXAMPLES if each not in CONFIGURATIONS and each not in FILES]
+DRAFTS = [each for each in EXAMPLES if each.file.startswith("drafts/")]
+LINES = [each for each in EXAMPLES if each not in (*CONFIGURATIONS, *FILES, *DRAFTS)]
 
 
 @pytest.fixture
@@ -170,6 +173,19 @@ def test_an_example_of_a_profile_loads(example, site):
     assert [str(problem) for problem in devices.warnings] == []
 
 
+@pytest.mark.parametrize("example", DRAFTS, ids=str)
+def test_a_draft_loads_in_the_place_of_its_namesake(example, site):
+    """It stands beside the folder of profiles; what it carries of examples holds."""
+    draft = site / example.file
+    draft.parent.mkdir(exist_ok=True)
+    draft.write_text(example.body, "utf-8")
+
+    profiles = load_devices([site / "mappings", shipped("mappings")], [draft])
+
+    assert profiles.written[draft.stem].file == str(draft)
+    assert [each for each in run(profiles, [draft.stem]) if each.mistakes] == []
+
+
 @pytest.mark.parametrize("example", LINES, ids=str)
 def test_lines_of_a_device_profile_load(example, tmp_path):
     """Under a header they are a sound profile without a warning, and can be bound."""
@@ -183,6 +199,7 @@ def test_lines_of_a_device_profile_load(example, tmp_path):
 
     assert profile.name == "example"
     assert [str(problem) for problem in profiles.warnings] == []
+    assert [each for each in run(profiles, ["example"]) if each.mistakes] == []
 
 
 @pytest.mark.parametrize("key", OPERATIONS)
@@ -196,7 +213,7 @@ def test_every_operation_has_a_section_with_an_example(key):
     assert any(re.search(rf"^{key}:", body, re.MULTILINE) for body in blocks)
 
 
-@pytest.mark.parametrize("name", sorted({*TEXTS, *STRUCTURES, *FUNCTIONS, *FACTS}))
+@pytest.mark.parametrize("name", sorted({*TEXTS, *STRUCTURES, *FUNCTIONS, *FACTS, *COUNTERS}))
 def test_every_word_of_the_system_language_is_documented(name):
     """Functions and references a system profile may name."""
     assert name in spans(page("integration-analyst.md"))
@@ -335,10 +352,6 @@ def test_every_exit_code_is_documented():
     )
 
 
-def _default(kind: type, name: str) -> object:
-    return inspect.signature(kind).parameters[name].default
-
-
 FIXED = {
     "128 KiB; an association request 64 KiB": (PduLimits().data, PduLimits().request)
     == (128 << 10, 64 << 10),
@@ -348,18 +361,40 @@ FIXED = {
     "4 MiB, 150000 elements, 16 levels": (encoding.MAX_BYTES, MAX_PARTS, MAX_DEPTH) == (4 << 20, 150_000, 16),
     "| requests waiting on one association | 4 |": operations._MOST_WAITING == 4,
     "| memory for encoded responses | 64 MiB |": ResponseCache()._capacity == 64 << 20,
+    "| memory for the last good lists | 32 MiB, 8 lists of a device |": (last_good.CAPACITY, last_good.LISTS)
+    == (32 << 20, 8),
+    "profile sorts, splits, merges or drops from | 5000 |": MOST_ARRANGED == 5000,
     "10000 segments, 10000 parts in a field": (message.MAX_SEGMENTS, message.MAX_PARTS) == (10_000, 10_000),
     "20, of 200 characters each": (ack._MOST_FINDINGS, ack._MOST_TEXT) == (20, 200),
-    "| wait for the answer to a status message | 30 seconds |": _default(
-        notifier.Destination, "answer_within"
-    )
-    == 30,
+    "| a status message: items a segment is repeated for | 500 |": MOST_REPEATED == 500,
     "1 second, doubling up to 60 seconds": [notifier.backoff(n) for n in (1, 2, 3, 9)] == [1, 2, 4, 60],
     "HL7 messages 20 seconds": running.DRAIN == 20,
+    "looked at once a second": watch.EVERY == 1,
+    "The latest 100 sets are kept, and 64 MiB of their text; of a file above 1 MiB": (
+        profile_sets.KEPT,
+        profile_sets.TOTAL,
+        profile_sets.LARGEST,
+    )
+    == (100, 64 << 20, 1 << 20),
+    "| messages waiting to be held against the devices' profiles | 10000 |": preflight.WAITING == 10_000,
     "waits 5 seconds for a lock": engine.LOCK_TIMEOUT == 5000,
     "at most 30 seconds altogether": engine.STATEMENT_TIMEOUT == 30_000,
     "Up to 10000 changes": writer.WAITING == 10_000,
     "keeps the latest 1000": callers.KEPT == 1000,
+    "of all together the latest 5000, and of callers in quarantine the latest 200": (
+        queries.KEPT,
+        queries.HELD,
+    )
+    == (5000, 200),
+    "4 from one address, together a tenth of `dicom.limits.associations`": (
+        quarantine.PER_ADDRESS,
+        running._HELD,
+    )
+    == (4, 10),
+    "30 at once, and 30 a minute after that": quarantine.QUERIES == 30,
+    "| a query that is kept | 32 KiB; 500 wait to be written |": (queries.IDENTIFIER, capture.WAITING)
+    == (32 << 10, 500),
+    "a second later at most": capture.REST == 1,
 }
 """What the operator's guide says of limits that cannot be configured, and whether it is so."""
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mwl.model import STEP_SEQUENCE, StepRef, WorklistItem, name_value
 from mwl.query import (
+    SOURCE,
     START_DATE,
     START_TIME,
     Criterion,
@@ -29,6 +30,7 @@ STATION = (STEP_SEQUENCE, "00400001")
 MODALITY = (STEP_SEQUENCE, "00080060")
 PHYSICIAN = (STEP_SEQUENCE, "00400006")
 CODES = (STEP_SEQUENCE, "00400008")
+IS_CT, IS_US = (Criterion(MODALITY, Op.IN, (modality,)) for modality in ("CT", "US"))
 
 NAMES = {
     "S1": "DOE^JOHN^Q",
@@ -292,3 +294,31 @@ def test_a_path_through_a_sequence_reaches_every_item():
 def test_criteria_are_values():
     """A query can be a key of a cache: equal criteria are equal and hash alike."""
     assert len({code("PEL", "99M"), code("PEL", "99M"), code("ABD", "99L")}) == 2
+
+
+# --- what filters add ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("criterion", "expected"),
+    [
+        (Criterion(STATION, Op.REGEX, ("^US_[0-9]$",)), True),
+        (Criterion(STATION, Op.REGEX, ("^CT", "2$")), True),
+        (Criterion(STATION, Op.REGEX, ("^CT",)), False),
+        (Criterion(STATION, Op.LONGER, ("3",)), True),
+        (Criterion(STATION, Op.LONGER, ("4",)), False),
+        (Criterion(PHYSICIAN, Op.LONGER, ("0",)), False),
+        (Criterion((), Op.ANY), False),
+        (Criterion((), Op.ALL), True),
+        (Criterion((), Op.ANY, negate=True), True),
+        (Criterion((), Op.ANY, within=(IS_CT, IS_US)), True),
+        (Criterion((), Op.ALL, within=(IS_CT, IS_US)), False),
+        (Criterion((), Op.ALL, within=(IS_CT, IS_US), negate=True), True),
+        (Criterion((), Op.ALL, within=(IS_US, Criterion((), Op.ANY, within=(IS_US,)))), True),
+        (Criterion(SOURCE, Op.IN, ("RIS", "PORTAL")), True),
+        (Criterion(SOURCE, Op.IN, ("PORTAL",)), False),
+    ],
+)
+def test_p10_conditions_of_a_filter(criterion, expected):
+    """Regular expressions, lengths, combinations, and the system that ordered; step S4 is of RIS."""
+    assert holds(criterion, step()) is expected

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
-from mwl.config import Retention
+from mwl.config import Capture, Retention
 from mwl.errors import MwlError
 from mwl.logs import event
-from mwl.store import Store, retention
+from mwl.store import Store, Transaction, queries, retention, shadows
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +25,8 @@ REST = 0.05  # seconds after each transaction: about as long as it took
 class Cleaner:
     """A part of the broker; start and stop may be called in any order, any number of times."""
 
-    def __init__(self, store: Store, kept: Retention) -> None:
-        self._store, self._kept = store, kept
+    def __init__(self, store: Store, kept: Retention, captured: Capture) -> None:
+        self._store, self._kept, self._captured = store, kept, captured
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -44,34 +45,59 @@ class Cleaner:
         if task is not None:
             await task
 
-    def use(self, kept: Retention) -> None:
+    def use(self, kept: Retention, captured: Capture) -> None:
         """Keep things for so long from now on."""
-        if kept != self._kept:
-            self._kept = kept
+        if (kept, captured) != (self._kept, self._captured):
+            self._kept, self._captured = kept, captured
             self._woken.set()
 
     async def _run(self) -> None:
         while not self._stopping.is_set():
             self._woken.clear()
             try:
-                if deleted := await self._clean():
-                    event(logger, logging.INFO, "old messages deleted", messages=deleted)
+                if messages := await self._clean_messages():
+                    event(logger, logging.INFO, "old messages deleted", messages=messages)
+                if captured := await self._clean_queries():
+                    event(logger, logging.INFO, "old queries deleted", queries=captured)
+                if finished := await self._clean_finished():
+                    event(logger, logging.INFO, "finished procedures deleted", procedures=finished)
             except MwlError as error:
                 event(logger, logging.WARNING, "old messages not deleted", reason=str(error))
             except Exception:  # an hour later it may go well; the broker runs on
                 logger.exception("cleaner failed")
             await self._rest(EVERY)
 
-    async def _clean(self) -> int:
-        """Delete what is too old; return how many messages that were."""
+    async def _clean_messages(self) -> int:
+        """Delete messages that are too old; return how many that were."""
         age = self._kept.messages
         if age is None:
             return 0
+        return await self._delete(lambda tx: retention.purge_messages(tx, tx.now - age), retention.BATCH)
+
+    async def _clean_queries(self) -> int:
+        """Delete queries that are too old or too many; return how many that were."""
+        age, most = self._captured.age, self._captured.per_device
+        if age is not None:
+            await self._delete(lambda tx: shadows.purge(tx, tx.now - age), shadows.BATCH)
+        return await self._delete(
+            lambda tx: queries.purge(tx, None if age is None else tx.now - age, most), queries.BATCH
+        )
+
+    async def _clean_finished(self) -> int:
+        """Delete finished procedures, and exams without one, that are too old; return how many procedures."""
+        age = self._kept.finished
+        if age is None:
+            return 0
+        await self._delete(lambda tx: retention.purge_performed(tx, tx.now - age), retention.BATCH)
+        return await self._delete(lambda tx: retention.purge_finished(tx, tx.now - age), retention.PROCEDURES)
+
+    async def _delete(self, purge: Callable[[Transaction], int], batch: int) -> int:
+        """Purge until less than a batch is found; return how much was deleted."""
         deleted = 0
         while not self._stopping.is_set():
-            found = await self._store.write(lambda tx: retention.purge_messages(tx, tx.now - age))
+            found = await self._store.write(purge)
             deleted += found
-            if found < retention.BATCH:
+            if found < batch:
                 break
             await self._rest(REST)
         return deleted

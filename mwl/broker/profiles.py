@@ -1,24 +1,28 @@
 """From names in the configuration to profiles that can be used, for both sides as one set.
 
 A set is bound whole or not at all: a wrong one is refused with every problem in it, and the one in
-use stays.
+use stays.  What is wrong in the configuration and what is wrong in a profile come at once: who mends
+the one has seen the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from mwl import config
 from mwl.broker.users import configured
 from mwl.config import Configuration, profile_folders
 from mwl.dicom.users import Users
-from mwl.errors import BadDocument, Problem
-from mwl.mapping.devices.device import DeviceProfile, load_devices
+from mwl.errors import BadDocument, Problem, Severity
+from mwl.mapping.devices.device import DeviceProfile, DeviceProfiles, examine_devices
 from mwl.mapping.facts import SiteFacts
-from mwl.mapping.systems.system import SystemProfile, load_systems
+from mwl.mapping.loader import digest
+from mwl.mapping.systems.system import SystemProfile, SystemProfiles, examine_systems
 from mwl.yamldoc import suggestion
 
 T = TypeVar("T")
@@ -33,43 +37,135 @@ class Profiles:
     site: SiteFacts
     zone: ZoneInfo
     users: Users
+    warnings: tuple[Problem, ...] = ()
+    digests: Mapping[str, str] = field(repr=False, default_factory=dict)
+    """What each profile of the folders amounts to, in use or not, by its name: ``devices/our-ct``."""
+    shadows: Mapping[str, DeviceProfile] = field(default_factory=dict)
+    """Drafts that answer beside a device's own profile, by the device."""
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of the whole set."""
+        return digest(dict(self.digests))
+
+    def changed(self, before: Profiles) -> list[str]:
+        """Return the names of the profiles that differ from those of another set, are new, or are gone."""
+        names = {**before.digests, **self.digests}
+        return sorted(name for name in names if before.digests.get(name) != self.digests.get(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A set that was looked at: what is wrong or doubtful, and the set unless anything is wrong."""
+
+    problems: tuple[Problem, ...]
+    profiles: Profiles | None
+    device_set: DeviceProfiles
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Configuration:
+    """Return the configuration; its profiles are still to be bound.
+
+    Raises `BadDocument` where it is wrong, with the mistakes of its profiles beside its own.
+    """
+    examined = config.examine(path, environ)
+    if examined.mistakes:
+        beside = check(examined.sound).problems
+        raise BadDocument(ordered([*examined.mistakes, *beside]))
+    return examined.sound
 
 
 def bind(configuration: Configuration) -> Profiles:
     """Read and bind all profiles; raise `BadDocument` with the problems of all of them."""
-    return _Binding(configuration).run()
+    checked = check(configuration)
+    if checked.profiles is None:
+        raise BadDocument(checked.problems)
+    return checked.profiles
+
+
+def check(
+    configuration: Configuration, *, devices: Sequence[Path] = (), systems: Sequence[Path] = ()
+) -> Checked:
+    """Read and bind all profiles, with drafts of *devices* and *systems* in the place of their namesakes."""
+    return _Binding(configuration).run(devices, systems)
 
 
 class _Binding:
     """One attempt; collects problems."""
 
     def __init__(self, configuration: Configuration) -> None:
+        site = configuration.site
         self._configuration = configuration
+        self._facts = SiteFacts(site.name, ZoneInfo(site.timezone), site.charset, site.uid_root)
+        self._folders = profile_folders(configuration.mappings)
         self._problems: list[Problem] = []
 
-    def run(self) -> Profiles:
-        site = self._configuration.site
-        zone = ZoneInfo(site.timezone)
-        facts = SiteFacts(site.name, zone, site.charset, site.uid_root)
-        folders = profile_folders(self._configuration.mappings)
-        devices, systems = {}, {}
-        if known := self._tried(partial(load_devices, folders)):
-            for title, device in self._configuration.devices.items():
-                if self._known("devices", title, device.profile, known.names) and (
-                    profile := self._tried(partial(known.bind, device.profile, device.vars, facts))
-                ):
-                    devices[title] = profile
-        if known_systems := self._tried(partial(load_systems, folders)):
-            for name, system in self._configuration.systems.items():
-                if self._known("systems", name, system.profile, known_systems.names) and (
-                    bound := self._tried(partial(known_systems.bind, system.profile))
-                ):
-                    systems[name] = bound
-                    self._check_message(name, bound)
+    def run(self, device_drafts: Sequence[Path], system_drafts: Sequence[Path]) -> Checked:
+        device_set, told = examine_devices(self._folders, device_drafts)
+        system_set = examine_systems(self._folders, system_drafts)
+        self._problems += [*told, *system_set.problems]
+        devices, shadows = self._devices(device_set), self._shadows(device_set)
+        systems = self._systems(system_set)
+        self._check_spelling({**shadows, **devices}, systems)
         users = self._tried(partial(configured, self._configuration))
-        if self._problems or users is None:
-            raise BadDocument(list(dict.fromkeys(self._problems)))
-        return Profiles(devices, systems, facts, zone, users)
+        problems = ordered(self._problems)
+        if users is None or any(each.severity is Severity.ERROR for each in problems):
+            return Checked(problems, None, device_set)
+        site, digests = self._facts, _digests(device_set, system_set)
+        zone = ZoneInfo(self._configuration.site.timezone)
+        found = Profiles(devices, systems, site, zone, users, device_set.warnings, digests, shadows)
+        return Checked(problems, found, device_set)
+
+    def _devices(self, known: DeviceProfiles) -> dict[str, DeviceProfile]:
+        found = {}
+        for title, device in self._configuration.devices.items():
+            if profile := self._device(title, "profile", device.profile, known):
+                found[title] = profile
+        return found
+
+    def _shadows(self, known: DeviceProfiles) -> dict[str, DeviceProfile]:
+        found = {}
+        for title, device in self._configuration.devices.items():
+            if device.shadow and (profile := self._device(title, "shadow", device.shadow, known)):
+                found[title] = profile
+        return found
+
+    def _device(self, title: str, key: str, name: str, known: DeviceProfiles) -> DeviceProfile | None:
+        if name in known.unread or not self._known("devices", title, name, known.names, key):
+            return None
+        given, blame = self._configuration.devices[title].vars, partial(self._in_vars, title)
+        return self._tried(partial(known.bind, name, given, self._facts, blame))
+
+    def _systems(self, known: SystemProfiles) -> dict[str, SystemProfile]:
+        found = {}
+        for name, system in self._configuration.systems.items():
+            wrong = system.profile in known.wrong
+            if not wrong and self._known("systems", name, system.profile, known.names):
+                blame = partial(self._at_profile, name)
+                if profile := self._tried(partial(known.bind, system.profile, blame)):
+                    found[name] = profile
+                    self._check_message(name, profile)
+        return found
+
+    def _in_vars(self, title: str, variable: str, message: str) -> Problem:
+        return self._configuration.problem(("devices", title, "vars", variable), f"vars: {message}")
+
+    def _at_profile(self, name: str, _variable: str, message: str) -> Problem:
+        return self._configuration.problem(("systems", name, "profile"), message)
+
+    def _check_spelling(
+        self, devices: Mapping[str, DeviceProfile], systems: Mapping[str, SystemProfile]
+    ) -> None:
+        """See that no two patients become one for a device that is shown their IDs in capitals (F50)."""
+        for title in (title for title, profile in devices.items() if profile.shows_capitals):
+            for name, system in systems.items():
+                if system.reader.policies.other_spelling != "refuse":
+                    message = (
+                        f"the profile shows numbers in capitals, and {name} may send two that differ in "
+                        f"nothing else: its profile has to say order.policies.other_spelling: refuse"
+                    )
+                    place = ("devices", title, "profile")
+                    self._problems.append(self._configuration.problem(place, message))
 
     def _check_message(self, name: str, profile: SystemProfile) -> None:
         status = self._configuration.systems[name].status
@@ -86,9 +182,27 @@ class _Binding:
             self._problems += error.problems
             return None
 
-    def _known(self, section: str, name: str, profile: str, names: Sequence[str]) -> bool:
+    def _known(
+        self, section: str, name: str, profile: str, names: Sequence[str], key: str = "profile"
+    ) -> bool:
         if profile in names:
             return True
         message = f"there is no profile {profile!r} for {section}{suggestion(profile, names)}"
-        self._problems.append(self._configuration.problem((section, name, "profile"), message))
+        self._problems.append(self._configuration.problem((section, name, key), message))
         return False
+
+
+def ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return each problem once, file by file in the order of their lines."""
+    files: dict[str, list[Problem]] = {}
+    for problem in dict.fromkeys(problems):
+        files.setdefault(problem.file, []).append(problem)
+    return tuple(p for found in files.values() for p in sorted(found, key=lambda p: (p.line, p.column)))
+
+
+def _digests(devices: DeviceProfiles, systems: SystemProfiles) -> dict[str, str]:
+    return {
+        **{f"devices/{name}": devices.get(name).digest for name in devices.names},
+        **{f"systems/{name}": systems.digest_of(name) for name in systems.names},
+        **{f"tables/{name}": each for name, each in devices.tables.items()},
+    }

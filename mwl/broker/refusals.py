@@ -1,8 +1,8 @@
-"""Callers that were turned away: told once in the log, counted in the database.
+"""Callers that were turned away, or held in quarantine: told once in the log, counted in the database.
 
 A device that is refused tries again every few seconds, so the log names each pair of AE title and
-address once; the database keeps the count.  A peer may make up AE titles without end: what is
-remembered is bounded, and so is what waits to be written.
+address once; the database keeps the count, and what the caller proposed last.  A peer may make up AE
+titles without end: what is remembered is bounded, and so is what waits to be written.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 from mwl.dicom.acceptor import LOCAL_LIMIT_EXCEEDED
 from mwl.dicom.devices import CALLED_AE_NOT_RECOGNISED, CALLING_AE_NOT_RECOGNISED
 from mwl.dicom.limits import SETTINGS, Limit
+from mwl.dicom.observing import recorded
 from mwl.dicom.service import AssociationFacts, Rejection
 from mwl.dicom.users import USER_NOT_ACCEPTED
 from mwl.errors import MwlError
@@ -26,7 +27,7 @@ _REMEMBERED = 1000  # pairs; a hospital has fewer devices
 _WAITING = 100  # writes under way; what comes above that is not counted
 
 _REASONS = {
-    CALLING_AE_NOT_RECOGNISED: "calling AE title not configured",
+    CALLING_AE_NOT_RECOGNISED: callers.NOT_CONFIGURED,
     CALLED_AE_NOT_RECOGNISED: "called AE title is not this broker's",
     LOCAL_LIMIT_EXCEEDED: "too many associations",
     USER_NOT_ACCEPTED: "user identity not accepted",
@@ -41,7 +42,7 @@ _SETTINGS = {
 
 
 class Refusals:
-    """Takes note of refused associations."""
+    """Takes note of associations that were refused, or that are held in quarantine."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -51,15 +52,31 @@ class Refusals:
     def note(self, association: AssociationFacts, rejection: Rejection) -> None:
         """Note one refusal; returns at once."""
         reason = _REASONS.get(rejection, f"rejected {rejection.result}/{rejection.source}/{rejection.reason}")
-        who = (association.calling_ae, association.address, reason)
-        if who not in self._told:
-            if len(self._told) >= _REMEMBERED:
-                self._told.clear()
-            self._told.add(who)
+        if self._is_news(association, reason):
             setting = {"setting": _SETTINGS[rejection]} if rejection in _SETTINGS else {}
             event(logger, logging.WARNING, "association refused", calling_ae=association.calling_ae,
                   called_ae=association.called_ae, address=association.address, reason=reason,
                   **setting)  # fmt: skip
+        self._record(association, reason)
+
+    def held(self, association: AssociationFacts) -> None:
+        """Note that an unknown caller is held in quarantine; returns at once."""
+        if self._is_news(association, callers.HELD):
+            event(logger, logging.WARNING, "unknown caller held", calling_ae=association.calling_ae,
+                  called_ae=association.called_ae, address=association.address,
+                  setting="capture.unknown")  # fmt: skip
+        self._record(association, callers.HELD)
+
+    def _is_news(self, association: AssociationFacts, reason: str) -> bool:
+        who = (association.calling_ae, association.address, reason)
+        if who in self._told:
+            return False
+        if len(self._told) >= _REMEMBERED:
+            self._told.clear()
+        self._told.add(who)
+        return True
+
+    def _record(self, association: AssociationFacts, reason: str) -> None:
         if len(self._writes) < _WAITING:
             write = asyncio.get_running_loop().create_task(self._write(association, reason))
             self._writes.add(write)
@@ -81,6 +98,7 @@ class Refusals:
             reason=reason,
             implementation_uid=association.implementation_uid,
             implementation_version=association.implementation_version,
+            association=recorded(association),
         )
         try:
             await self._store.write(lambda tx: callers.refused(tx, facts))

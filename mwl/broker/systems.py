@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from zoneinfo import ZoneInfo
 
-from mwl.config import Configuration
+from mwl.broker.tls import client_context
+from mwl.config import ANYONE, Configuration
+from mwl.hl7.destination import Destination
 from mwl.hl7.envelope import System
 from mwl.mapping.systems.system import SystemProfile
 from mwl.store.allowances import Allowances
+from mwl.store.telling import Told
 
 
 def configured(configuration: Configuration, profiles: Mapping[str, SystemProfile]) -> list[System]:
@@ -18,9 +22,50 @@ def configured(configuration: Configuration, profiles: Mapping[str, SystemProfil
     ]
 
 
-def told(configuration: Configuration) -> frozenset[str]:
-    """Return the names of the systems that want to hear what became of their orders."""
-    return frozenset(name for name, system in configuration.systems.items() if system.status)
+def told(configuration: Configuration) -> Told:
+    """Return which systems want to hear of which events of their steps."""
+    return frozenset(
+        (name, event)
+        for name, system in configuration.systems.items()
+        if system.status
+        for event in system.status.on
+    )
+
+
+def destinations(configuration: Configuration, profiles: Mapping[str, SystemProfile]) -> list[Destination]:
+    """Return the systems that are told, with their bound profiles; raise `BadDocument` (TLS)."""
+    return list(_destinations(configuration, profiles))
+
+
+def _destinations(
+    configuration: Configuration, profiles: Mapping[str, SystemProfile]
+) -> Iterator[Destination]:
+    site, zone = configuration.site.name, ZoneInfo(configuration.site.timezone)
+    for name, system in configuration.systems.items():
+        status = system.status
+        if status is None:
+            continue
+        place = ("systems", name, "status", "tls")
+        yield Destination(
+            name,
+            status.to.host,
+            status.to.port,
+            status.message,
+            profiles[name],
+            application=_named(system.application),
+            facility=_named(system.facility),
+            site=site,
+            zone=zone,
+            answer_within=status.answer_within,
+            nonsense_limit=status.nonsense_limit if status.nonsense == "park" else None,
+            tls=client_context(configuration, place, status.tls) if status.tls else None,
+            certificate_name=status.tls.name if status.tls else None,
+        )
+
+
+def _named(value: str) -> str:
+    """Return a name for MSH-5 or MSH-6; who may be anyone is addressed by none."""
+    return "" if value == ANYONE else value
 
 
 def allowances(configuration: Configuration) -> Allowances:

@@ -1,15 +1,16 @@
-"""From the configuration's ``tls:`` to what a listener needs (E-01 to E-03)."""
+"""From the configuration's ``tls:`` to what a listener, or a connection of ours, needs (E-01 to E-03)."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mwl.errors import BadDocument, Problem
 
 if TYPE_CHECKING:
-    from mwl.config import Configuration, Tls
+    from mwl.config import ClientTls, Configuration, Tls
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # BCP 195 (PS3.15 B.12); TLS 1.3 brings its own
 
@@ -19,25 +20,61 @@ def server_context(configuration: Configuration, section: str) -> ssl.SSLContext
     tls: Tls | None = getattr(configuration, section).tls
     if tls is None:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_CIPHERS)
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    problems: list[Problem] = []
-    try:
-        # Without a password function OpenSSL would ask the terminal for the passphrase.
-        context.load_cert_chain(tls.certificate, tls.key, password=_no_passphrase)
-    except (OSError, ValueError) as error:
-        problems.append(_problem(configuration, (section, "tls", "certificate"), error))
+    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    place = (section, "tls")
+    problems = _load_own(context, tls.certificate, tls.key, configuration, place)
     if tls.clients is not None:
         context.verify_mode = ssl.CERT_REQUIRED
-        try:
-            context.load_verify_locations(tls.clients)
-        except OSError as error:
-            problems.append(_problem(configuration, (section, "tls", "clients"), error))
+        problems += _load_authorities(context, tls.clients, configuration, (*place, "clients"))
     if problems:
         raise BadDocument(problems)
     return context
+
+
+def client_context(configuration: Configuration, place: Sequence[str], tls: ClientTls) -> ssl.SSLContext:
+    """Return the context of connections to a peer, written at *place*; raise `BadDocument`."""
+    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context.hostname_checks_common_name = True  # many an old peer's certificate has no other name
+    problems: list[Problem] = []
+    if tls.authorities is None:
+        context.load_default_certs()
+    else:
+        problems += _load_authorities(context, tls.authorities, configuration, (*place, "authorities"))
+    if tls.certificate is not None and tls.key is not None:
+        problems += _load_own(context, tls.certificate, tls.key, configuration, place)
+    if problems:
+        raise BadDocument(problems)
+    return context
+
+
+def _context(protocol: ssl._SSLMethod) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    context.options |= ssl.OP_NO_COMPRESSION
+    return context
+
+
+def _load_own(
+    context: ssl.SSLContext, certificate: Path, key: Path, configuration: Configuration, place: Sequence[str]
+) -> list[Problem]:
+    try:
+        # Without a password function OpenSSL would ask the terminal for the passphrase.
+        context.load_cert_chain(certificate, key, password=_no_passphrase)
+    except (OSError, ValueError) as error:
+        return [_problem(configuration, (*place, "certificate"), error)]
+    return []
+
+
+def _load_authorities(
+    context: ssl.SSLContext, file: Path, configuration: Configuration, place: Sequence[str]
+) -> list[Problem]:
+    try:
+        context.load_verify_locations(file)
+    except OSError as error:
+        return [_problem(configuration, place, error)]
+    return []
 
 
 def _no_passphrase() -> str:

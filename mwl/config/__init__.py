@@ -1,41 +1,70 @@
 """The broker's configuration: what may be written, where it is found, what it amounts to.
 
-`load` returns a frozen `Configuration` or raises `BadDocument` with every mistake at its place.
+`load` returns a frozen `Configuration` or raises `BadDocument` with every mistake at its place;
+`examine` returns the mistakes, and what is sound beside them.
 Each effective value knows its origin: `Configuration.effective` lists them all.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import PrivateAttr, ValidationError
 
 from mwl import yamldoc
-from mwl.config.model import Device, Dicom, Hl7, Retention, Settings, Site, Status, System, Tls, User, Web
+from mwl.config.model import (
+    Capture,
+    ClientTls,
+    Destination,
+    Device,
+    Dicom,
+    Hl7,
+    Receiver,
+    Reload,
+    Retention,
+    Settings,
+    Site,
+    Status,
+    System,
+    Tls,
+    User,
+    Watch,
+    Web,
+)
 from mwl.config.shipped import profile_folders, shipped
 from mwl.config.sources import Written, find, gather
 from mwl.config.values import ANYONE, Address, ae_title, without_password
 from mwl.errors import BadDocument, Problem
-from mwl.yamldoc import Key, Place
+from mwl.yamldoc import Key, Place, suggestion
 
 __all__ = [
     "ANYONE",
     "Address",
+    "Capture",
+    "ClientTls",
     "Configuration",
+    "Destination",
     "Device",
     "Dicom",
+    "Examined",
     "Hl7",
+    "Receiver",
+    "Reload",
     "Retention",
     "Site",
     "Status",
     "System",
     "Tls",
     "User",
+    "Watch",
     "Web",
     "ae_title",
+    "examine",
     "load",
     "profile_folders",
     "shipped",
@@ -84,36 +113,122 @@ def _leaves(value: Any, place: Place) -> Iterator[tuple[Place, Any]]:
         yield place, value
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a configuration's sources amount to."""
+
+    sound: Configuration
+    """What is written without a mistake: to look further with, and never to run."""
+    mistakes: tuple[Problem, ...]
+
+
 def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Configuration:
     """Return the configuration of *path* (or of the file found in its stead) and the environment.
 
     Raises `BadDocument` with all mistakes, those of variables included.
+    """
+    examined = examine(path, environ)
+    if examined.mistakes:
+        raise BadDocument(examined.mistakes)
+    return examined.sound
+
+
+def examine(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Examined:
+    """Do as `load`, and return the mistakes beside what is sound.
+
+    Raises `BadDocument` where the file is unreadable or not YAML: then nothing is known of it.
     """
     environ = os.environ if environ is None else environ
     path = find(path, environ)
     written = gather(path, environ)
     mistakes = [*written.mistakes, *_same_sender(written)]
     try:
-        configuration = Configuration.model_validate(written.data)
+        sound = Configuration.model_validate(written.data)
     except ValidationError as error:
         mistakes += yamldoc.problems(written, Configuration, error)
+        sound = _sound(written.data, error)
     else:
-        configuration._path, configuration._written = path, written  # noqa: SLF001  its own module
-        mistakes += _same_address(configuration)
-    if mistakes:
-        raise BadDocument(sorted(mistakes, key=lambda each: (each.file, each.line, each.column)))
-    return configuration
+        mistakes += [*_same_address(sound, written), *_same_title(sound, written)]
+        mistakes += [*_same_name(sound, written), *_no_device(sound, written)]
+    sound._path, sound._written = path, written  # noqa: SLF001  its own module
+    return Examined(sound, tuple(sorted(mistakes, key=lambda each: (each.file, each.line, each.column))))
 
 
-def _same_address(configuration: Configuration) -> Iterator[Problem]:
+def _sound(data: Any, error: ValidationError) -> Configuration:
+    """Return what is left without the mistakes; a device or system with one is left out whole."""
+    while True:
+        left = copy.deepcopy(data)
+        for detail in error.errors(include_url=False, include_input=False):
+            place: Place = detail["loc"]
+            _take_out(left, place[:2] if place[:1] in _ENTRIES else place)
+        data = {} if left == data else left  # a mistake of the whole has no place of its own
+        try:
+            return Configuration.model_validate(data)
+        except ValidationError as next_error:  # of what had not been looked at beside the mistakes
+            error = next_error
+
+
+_ENTRIES = {("devices",), ("systems",), ("forward",)}
+
+
+def _take_out(data: Any, place: Place) -> None:
+    """Take out what stands at *place*, or what should hold it."""
+    holder, inner = None, data
+    for key in place:
+        if not isinstance(inner, dict) or key not in inner:
+            break
+        holder, last, inner = inner, key, inner[key]
+    if holder is not None:
+        del holder[last]
+
+
+def _same_address(configuration: Configuration, written: Written) -> Iterator[Problem]:
     """Find two listeners that cannot both have their address; port 0 is any free one."""
     seen: dict[Address, str] = {}
     for door in ("dicom", "hl7", "web"):
         address: Address = getattr(configuration, door).listen
         if address.port and address in seen:
             message = f"{door}.listen: {address} is the address of {seen[address]}.listen"
-            yield configuration.problem((door, "listen"), message)
+            yield written.problem((door, "listen"), message)
         seen.setdefault(address, door)
+
+
+def _same_title(configuration: Configuration, written: Written) -> Iterator[Problem]:
+    """Find AE titles that would stand for two devices."""
+    known = dict.fromkeys(configuration.devices, "a device by itself")
+    for title, device in configuration.devices.items():
+        for at, other in enumerate(device.also):
+            if other in known:
+                message = f"also: {other} is {known[other]}"
+                yield written.problem(("devices", title, "also", at), message)
+            known.setdefault(other, f"one of {title}'s titles")
+
+
+def _same_name(configuration: Configuration, written: Written) -> Iterator[Problem]:
+    """Find names that would stand for two peers: in the outbox, a destination is its name."""
+    sections = {
+        ("systems",): [name for name, system in configuration.systems.items() if system.status],
+        ("forward",): list(configuration.forward),
+        ("dicom", "subscribers"): list(configuration.dicom.subscribers),
+    }
+    seen: dict[str, str] = {}
+    for place, names in sections.items():
+        for name in names:
+            if name in seen:
+                message = f"{name!r} is a name of {seen[name]} already"
+                yield written.problem((*place, name), message, at_key=True)
+            seen.setdefault(name, ".".join(place))
+
+
+def _no_device(configuration: Configuration, written: Written) -> Iterator[Problem]:
+    """Find devices whose performed steps are sent on and that do not exist."""
+    for name, destination in configuration.forward.items():
+        for at, title in enumerate(destination.devices):
+            if title != ANYONE and configuration.device_of(title) not in (title, ANYONE):
+                other = configuration.titles.get(title)
+                known = f": {other} is its key" if other else suggestion(title, configuration.devices)
+                message = f"devices: there is no device {title}{known}"
+                yield written.problem(("forward", name, "devices", at), message)
 
 
 def _same_sender(written: Written) -> Iterator[Problem]:

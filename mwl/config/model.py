@@ -12,7 +12,7 @@ import os
 import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -20,6 +20,7 @@ from mwl.config.values import (
     ANYONE,
     Address,
     AETitle,
+    After,
     Age,
     CharsetLabel,
     DatabaseUrl,
@@ -33,6 +34,7 @@ from mwl.config.values import (
     UidRoot,
     ZoneName,
 )
+from mwl.model import StatusEvent
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -58,6 +60,14 @@ def _nothing_written(value: Any) -> Any:
 
 
 _Empty = BeforeValidator(_nothing_written)
+
+
+def _listed(value: Any) -> Any:
+    """Take a single value for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+_Listed = BeforeValidator(_listed, json_schema_input_type=str | list[str])
 
 
 class Section(BaseModel):
@@ -90,6 +100,51 @@ class Tls(Section):
     """PEM file with the private key, without a passphrase."""
     clients: Path | None = None
     """PEM file with the authorities a client's certificate must come from; absent: none is asked for."""
+
+
+class ClientTls(Section):
+    """TLS of a connection the broker opens (BCP 195: 1.2 or later); ``{}`` trusts whom the host trusts."""
+
+    authorities: Path | None = None
+    """PEM file with the authorities the peer's certificate must come from; absent: those of the host."""
+    name: Text | None = None
+    """Name the peer's certificate must hold; absent: the host of the address."""
+    certificate: Path | None = None
+    """PEM file with the broker's own certificate and its chain, for a peer that asks for one."""
+    key: Path | None = None
+    """PEM file with its private key, without a passphrase."""
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> ClientTls:
+        if (self.certificate is None) is not (self.key is None):
+            raise ValueError("a certificate needs its key, and a key its certificate")
+        return self
+
+
+class Receiver(Section):
+    """A DICOM application that the broker calls."""
+
+    ae_title: AETitle
+    """AE title to call."""
+    to: Peer
+    """Address of its listener."""
+    calling_ae: AETitle | None = None
+    """AE title to call with; absent: that of the broker."""
+    tls: ClientTls | None = None
+    """TLS of the association; absent: none."""
+    answer_within: Annotated[float, Field(gt=0, le=60)] = 30
+    """Seconds it may take to be connected to, to accept an association, and to answer a request."""
+
+
+class Subscriber(Receiver):
+    """An application that hears of performed steps."""
+
+
+class Destination(Receiver):
+    """Another SCP that performed steps are sent on to: an archive, a dose system."""
+
+    devices: Annotated[tuple[AETitle, ...], _Listed] = (ANYONE,)
+    """Devices, by their keys, whose performed steps it gets; "*" means all."""
 
 
 class DicomLimits(Section):
@@ -140,6 +195,10 @@ class Dicom(Section):
     user_required: bool = False
     """Whether a device must act for one of these users, and prove it."""
 
+    subscribers: Annotated[Mapping[Text, Subscriber], _Empty] = {}
+    """Applications that hear of performed steps by N-EVENT-REPORT, by a name used in logs, metrics and the
+    database."""
+
     @model_validator(mode="after")
     def _some_user(self) -> Dicom:
         if self.user_required and not self.users:
@@ -183,8 +242,12 @@ class Device(Section):
 
     profile: Text = "generic"
     """Name of the device profile: a file of mappings/devices without its ending."""
+    also: Annotated[tuple[AETitle, ...], _Listed] = ()
+    """Other AE titles by which the same device calls: that of its MPPS, for one."""
     vars: Annotated[Mapping[str, Any], _Empty] = {}
     """Values of the profile's variables: text, numbers, true or false, lists."""
+    shadow: Text | None = None
+    """Name of a profile that answers beside the device's own, to be compared and never sent; absent: none."""
 
 
 class Status(Section):
@@ -192,8 +255,26 @@ class Status(Section):
 
     to: Peer
     """Address of its MLLP listener."""
+    tls: ClientTls | None = None
+    """TLS of the connection to it; absent: none."""
     message: MessageKind = "ORM^O01"
     """Kind of message it is told with; the system's profile says how it is filled."""
+    on: Annotated[tuple[StatusEvent, ...], _Listed] = (
+        StatusEvent.BEGUN,
+        StatusEvent.COMPLETED,
+        StatusEvent.DISCONTINUED,
+        StatusEvent.REOPENED,
+        StatusEvent.CANCELLED,
+    )
+    """What it is told of: IP, CM, DC, SC (back on the worklist), CA, ARRIVED, READY; never what its own
+    message has said."""
+    answer_within: Annotated[float, Field(gt=0, le=60)] = 30
+    """Seconds it may take to be connected to, and to answer a message."""
+    nonsense: Literal["retry", "park"] = "retry"
+    """What becomes of a message whose answer is no acknowledgement of it: sent again for as long as it takes,
+    or parked in the end."""
+    nonsense_limit: Annotated[int, Field(ge=1, le=1000)] = 5
+    """After how many such answers it is parked."""
 
 
 class System(Section):
@@ -218,6 +299,64 @@ class Retention(Section):
     """How much of the refused messages of configured systems is kept a day (UTC): ``256 MiB``."""
     unknown: Size = 32 * MIB
     """How much is kept a day (UTC) of messages from nobody configured, or that were not understood."""
+    finished: Age = None
+    """How long a requested procedure is kept after its last step was finished, with what was performed of it,
+    and a performed step without an order after its end: ``400d``, ``52w`` or ``forever``."""
+
+
+class PerformedWatch(Section):
+    """Performed steps that are IN PROGRESS, and whose device has said nothing for long."""
+
+    report: After = dt.timedelta(hours=12)
+    """After how long it is logged, counted and put before a person: ``12h``, ``3d`` or ``never``."""
+    close: After = None
+    """After how long it is ended; what its device sends later is refused (0110, Error ID A710)."""
+    ended_as: Literal["COMPLETED", "DISCONTINUED"] = "DISCONTINUED"
+    """How it is ended."""
+
+
+class StepsWatch(Section):
+    """Scheduled steps of which nothing is done, so long after their start and after anything was heard."""
+
+    report: After = None
+    """After how long they are counted: ``24h``, ``3d`` or ``never``."""
+    idle: After = None
+    """After how long they leave the worklists, on hold and with the reason "idle"; a device's profile may say
+    something else (``mpps.idle``)."""
+
+
+class Watch(Section):
+    """What the broker sees to by the clock."""
+
+    performed: PerformedWatch = PerformedWatch()
+    """Performed steps that nobody ends."""
+    steps: StepsWatch = StepsWatch()
+    """Scheduled steps that nobody reports."""
+    devices: After = dt.timedelta(days=7)
+    """After how long it is logged that a device has not been heard: ``7d``, ``12h`` or ``never``."""
+    systems: After = dt.timedelta(days=3)
+    """After how long it is logged that a system has sent nothing."""
+    outbox: After = dt.timedelta(hours=1)
+    """After how long it is logged that something waits to be sent."""
+
+
+class Reload(Section):
+    """What makes a running broker read its files again, beside SIGHUP."""
+
+    watch: bool = True
+    """Whether a change of this file, or of a profile or table of the site, is taken over by itself."""
+
+
+class Capture(Section):
+    """The queries that devices make: how many are kept, for how long, and whose."""
+
+    per_device: Annotated[int, Field(ge=0, le=1000)] = 100
+    """How many queries are kept of one calling AE title, those asked last; a repeated one is one; 0: none."""
+    age: Age = dt.timedelta(days=30)
+    """How long a query is kept after it was last asked: ``30d``, ``12h``, ``8w`` or ``forever``."""
+    unknown: Literal["reject", "hold"] = "reject"
+    """Callers that are not configured: reject their associations, or hold them, so that it can be seen what
+    they ask: they may verify, and what they ask is kept and refused (0124)."""
 
 
 class Settings(Section):
@@ -239,5 +378,23 @@ class Settings(Section):
     """Calling AE title to device; only these may associate, "*" means anyone."""
     systems: Annotated[Mapping[Text, System], _Empty] = {"any": System()}
     """Systems that send orders and want status, by a name used in logs, metrics and the database."""
+    forward: Annotated[Mapping[Text, Destination], _Empty] = {}
+    """Where performed steps are sent on to, by a name used in logs, metrics and the database."""
+    reload: Reload = Reload()
+    """When the files are read again."""
     retention: Retention = Retention()
     """What is kept, and for how long."""
+    capture: Capture = Capture()
+    """What is kept of the queries that devices make."""
+    watch: Watch = Watch()
+    """What is seen to by the clock."""
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """Each calling AE title that is configured, and the key of `devices` it stands under."""
+        others = {other: title for title, device in self.devices.items() for other in device.also}
+        return {**others, **{title: title for title in self.devices}}
+
+    def device_of(self, calling_ae: str) -> str | None:
+        """Return the key of `devices` that stands for a calling AE title; None where none does."""
+        return self.titles.get(calling_ae, ANYONE if ANYONE in self.devices else None)

@@ -28,6 +28,7 @@ _UID_ROOT = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")  # PS3.5 9.1: no leading ze
 _CHARSET = re.compile(r"ISO_IR [0-9]{1,3}|ISO 2022 IR [0-9]{1,3}|GB18030|GBK")  # PS3.3 C.12.1.1.2
 _MESSAGE = re.compile(r"[A-Z]{3}\^[A-Z][A-Z0-9]{2}")
 FOREVER = "forever"
+NEVER = "never"
 _AGE = re.compile(r"(?P<number>[1-9][0-9]{0,4}) ?(?P<unit>[mhdw])")
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes"}
 _SIZE = re.compile(r"(?P<number>[0-9]{1,9}) ?(?P<prefix>[KMGT]iB)")
@@ -103,9 +104,27 @@ def age(text: object) -> dt.timedelta | None:
     """Read a length of time such as ``90d``; None is for ever.  Raises `ValueError`."""
     if text == FOREVER:
         return None
-    if isinstance(text, str) and (match := _AGE.fullmatch(text.strip())):
-        return dt.timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
+    if (found := _length(text)) is not None:
+        return found
     raise ValueError(f"write a number and m, h, d or w, for example 90d, or {FOREVER}")
+
+
+def after(text: object) -> dt.timedelta | None:
+    """Read a length of time such as ``12h``; None is never.  Raises `ValueError`."""
+    if text == NEVER:
+        return None
+    if (found := _length(text)) is not None:
+        return found
+    raise ValueError(f"write a number and m, h, d or w, for example 12h, or {NEVER}")
+
+
+def _length(text: object) -> dt.timedelta | None:
+    match = _AGE.fullmatch(text.strip()) if isinstance(text, str) else None
+    return None if match is None else dt.timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
+
+
+def _written_after(value: dt.timedelta | None) -> str:
+    return NEVER if value is None else _written_age(value)
 
 
 def _written_age(value: dt.timedelta | None) -> str:
@@ -174,6 +193,10 @@ _AgeSchema = (
     PlainSerializer(_written_age),
     WithJsonSchema({"type": "string", "examples": ["90d", FOREVER]}),
 )
+_AfterSchema = (
+    PlainSerializer(_written_after),
+    WithJsonSchema({"type": "string", "examples": ["12h", NEVER]}),
+)
 _SizeSchema = (WithJsonSchema({"type": ["string", "integer"], "examples": ["256 MiB"]}),)
 
 _AddressSchema = (PlainSerializer(str), WithJsonSchema({"type": "string", "examples": ["127.0.0.1:11112"]}))
@@ -189,6 +212,8 @@ ZoneName = Annotated[Text, AfterValidator(_zone)]
 UidRoot = Annotated[Text, AfterValidator(_uid_root)]
 Age = Annotated[dt.timedelta | None, BeforeValidator(age), *_AgeSchema]
 """How long something is kept; None is for ever."""
+After = Annotated[dt.timedelta | None, BeforeValidator(after), *_AfterSchema]
+"""After how long something is done; None is never."""
 Size = Annotated[int, BeforeValidator(size), *_SizeSchema]
 """A number of bytes."""
 CharsetLabel = Annotated[Text, AfterValidator(_charset)]

@@ -10,12 +10,13 @@ import dataclasses
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from mwl.errors import Finding, Location, NotUnderstood, Unacceptable
 from mwl.hl7.ack import CONDITIONS
 from mwl.hl7.header import Header, read_header
-from mwl.hl7.message import parse
+from mwl.hl7.message import Message, parse
 from mwl.hl7.text import Decoded, decode, wide_codec
 from mwl.mapping.facts import SiteFacts
 from mwl.mapping.systems.system import SystemProfile
@@ -48,9 +49,9 @@ def sender(systems: Iterable[System], application: str, facility: str) -> System
     return max(fitting, key=lambda each: (each.application != ANYONE, each.facility != ANYONE), default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Envelope:
-    """A message as it arrived, and what its first line says."""
+    """A message as it arrived, and what its first line says; what is read of it further is read once."""
 
     raw: bytes
     peer: str
@@ -98,8 +99,9 @@ class Envelope:
             raise NotUnderstood([Finding(Location("MSH", 1, 9), code, CONDITIONS[code].lower())])
         return None if kind == "ignore" else self._read(system, kind, trace)
 
+    @cached_property
     def decoded(self) -> Decoded:
-        """Return the message as text, read as its system's profile says."""
+        """The message as text, read as its system's profile says."""
         charset = self.system.profile.accept.charset if self.system else CharsetForm()
         return decode(
             self.raw,
@@ -109,13 +111,17 @@ class Envelope:
             utf_16=charset.utf_16,
         )
 
+    @cached_property
+    def message(self) -> Message:
+        """The message as segments; raises `NotUnderstood` where it cannot be split."""
+        return parse(self.decoded.text, self.decoded.codec)
+
     def _read(self, system: System, kind: Kind, trace: Trace | None) -> Incoming | None:
-        decoded = self.decoded()
+        decoded = self.decoded
         if not decoded.readable:
             raise (NotUnderstood if wide_codec(self.raw) else Unacceptable)(decoded.findings)
-        message = parse(decoded.text, decoded.codec)
-        sent_at = message.header.sent_at(self.site.timezone)
-        incoming = system.profile.read(kind, message, system.name, self.site, sent_at, trace)
+        sent_at = self.message.header.sent_at(self.site.timezone)
+        incoming = system.profile.read(kind, self.message, system.name, self.site, sent_at, trace)
         if incoming is None:
             return None
         return dataclasses.replace(incoming, findings=(*decoded.findings, *incoming.findings))

@@ -7,14 +7,14 @@ profile's lines take notes; this module arranges the notes by field and by attri
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from mwl.errors import Finding, Location, NotUnderstood, Severity, Unacceptable
 from mwl.hl7.ack import ACCEPTED, ERROR, REJECTED
 from mwl.hl7.envelope import Envelope
-from mwl.hl7.message import Message, parse
+from mwl.hl7.message import Message
 from mwl.hl7.occasion import IGNORED
 from mwl.mapping import paths
 from mwl.mapping.trace import Note, Recorder
@@ -126,6 +126,24 @@ def explain(envelope: Envelope) -> Explanation:
     )
 
 
+def behind(tags: Path, element: Element, values: Sequence[Value]) -> list[Value]:
+    """Return the values that may have given an attribute: of its target, or of a sequence around it.
+
+    *tags* lead to it from the root of its level.
+    """
+    same = [value for value in values if value.tags == tags and value.element is not None]
+    around = [value for value in values if value.tags and value.tags == tags[: len(value.tags)]]
+    holding = [value for value in around if _holds(value.element, tags[len(value.tags) :], element)]
+    return holding or same
+
+
+def _holds(outer: Element | None, path: Path, element: Element) -> bool:
+    if not path:
+        return outer == element
+    items = outer.get("Value", []) if outer and outer.get("vr") == "SQ" else []
+    return any(path[0] in item and _holds(item[path[0]], path[1:], element) for item in items)
+
+
 def parts(incoming: Incoming) -> Iterator[Part]:
     """Yield the attributes a message speaks of, by patient, procedure and step."""
     if isinstance(incoming, OrderMessage):
@@ -178,9 +196,8 @@ def _unshown(incoming: Incoming) -> Iterator[Finding]:
 
 
 def _split(envelope: Envelope) -> Message | None:
-    decoded = envelope.decoded()
     try:
-        return parse(decoded.text, decoded.codec)
+        return envelope.message
     except NotUnderstood:
         return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from mwl.errors import Finding, Location, NotUnderstood
 from mwl.hl7.escapes import USUAL, Delimiters, unescape
@@ -17,9 +18,9 @@ _INSTANT = re.compile(r"([0-9]{8})([0-9]{4})([0-9]{2})?(\.[0-9]{1,6})?([+-][0-9]
 _BLANK = " \t\r\n\ufeff"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Header:
-    """The MSH segment; of a batch, the same facts from its header."""
+    """The MSH segment; of a batch, the same facts from its header.  Each is worked out once."""
 
     fields: tuple[str, ...] = ()  # as written; fields[n] is MSH-n, fields[0] the segment's name
     delimiters: Delimiters = USUAL
@@ -42,52 +43,52 @@ class Header:
             text = "the header of a batch stands where one message begins"
             raise NotUnderstood([Finding(Location(name), 200, text)])
 
-    @property
+    @cached_property
     def application(self) -> str:
         """MSH-3, the sending application."""
         return self.text(3)
 
-    @property
+    @cached_property
     def facility(self) -> str:
         """MSH-4, the sending facility."""
         return self.text(4)
 
-    @property
+    @cached_property
     def message_type(self) -> str:
         """MSH-9.1, as "ORM"."""
         return self.text(9)
 
-    @property
+    @cached_property
     def trigger(self) -> str:
         """MSH-9.2, as "O01"."""
         return self.text(9, 2)
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Type and trigger, as "ORM^O01"; the type alone where there is no trigger."""
         return "^".join(filter(None, (self.message_type, self.trigger)))
 
-    @property
+    @cached_property
     def control_id(self) -> str:
         """MSH-10."""
         return self.raw(10).strip()
 
-    @property
+    @cached_property
     def processing_id(self) -> str:
         """MSH-11.1: P, T or D; "" where it is not stated."""
         return self.text(11).upper()
 
-    @property
+    @cached_property
     def version(self) -> tuple[int, ...]:
         """MSH-12.1 as numbers, (2, 3, 1); () where it is not stated."""
         return tuple(int(part) for part in re.findall(r"[0-9]{1,4}", self.text(12)[:20]))
 
-    @property
+    @cached_property
     def accept_ack(self) -> str:
         """MSH-15: AL, NE, ER, SU, or "" (D-11)."""
         return self.text(15).upper()
 
-    @property
+    @cached_property
     def application_ack(self) -> str:
         """MSH-16: AL, NE, ER, SU, or "" (D-11)."""
         return self.text(16).upper()
@@ -99,7 +100,7 @@ class Header:
             return None
         day, clock, second, fraction, offset = match.groups()
         try:
-            instant = dt.datetime.strptime(f"{day}{clock}{second or '00'}", "%Y%m%d%H%M%S")  # noqa: DTZ007 - below
+            instant = dt.datetime.fromisoformat(f"{day}T{clock}{second or '00'}")
             zone = dt.datetime.strptime(offset, "%z").tzinfo or zone if offset else zone
         except ValueError:
             return None

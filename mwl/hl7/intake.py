@@ -31,11 +31,12 @@ import dataclasses
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from mwl import metrics
+from mwl.conduct import STANDARD, Conducts
 from mwl.errors import Finding, Location, MwlError, NotUnderstood, Severity, Unacceptable, Unavailable
 from mwl.hl7 import mllp
 from mwl.hl7.ack import ACCEPTED, ERROR, REJECTED, acknowledge, codes
@@ -48,7 +49,9 @@ from mwl.mapping.facts import SiteFacts
 from mwl.model import Incoming
 from mwl.store import Store, Transaction, effects, messages
 from mwl.store.allowances import Allowance, Allowances
-from mwl.store.messages import MessageRecord
+from mwl.store.messages import MessageRecord, SearchKey
+from mwl.store.outcome import Outcome
+from mwl.store.telling import Told
 
 __all__ = ["ANYONE", "DUPLICATE", "IGNORED", "Intake", "System", "Verdict"]
 
@@ -78,6 +81,8 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
     cause: str = ""  # why the store could not answer: for the log alone
     kept: bool = True  # whether it is on record
+    key: int = 0  # its number in the journal, where it was applied
+    done: Outcome | None = None  # what it touched, where it was applied
 
 
 class Intake:
@@ -88,19 +93,23 @@ class Intake:
         store: Store,
         systems: Sequence[System],
         site: SiteFacts,
-        told: Collection[str],
+        told: Told,
         clock: Callable[[], dt.datetime],
         *,
         allowances: Allowances = Allowances(),  # noqa: B008  frozen
+        conducts: Conducts = STANDARD,
     ) -> None:
-        """*told* names the systems that want status.
+        """*told* is who wants to hear of which status.
 
-        *systems*, *site*, *told* and *allowances* (how much is kept of what is refused) may be replaced
-        while messages arrive: each message sees one set.
+        *systems*, *site*, *told*, *allowances* (how much is kept of what is refused) and *conducts* (how
+        exams count that came before their order) may be replaced while messages arrive: each message sees
+        one set.  `on_applied` is told of each message that came and was applied, once that is committed: its
+        number, and what it touched; it returns at once.
         """
         self._store, self._clock = store, clock
         self.systems, self.site, self.told = systems, site, told
-        self.allowances = allowances
+        self.allowances, self.conducts = allowances, conducts
+        self.on_applied: Callable[[int, Outcome], None] | None = None
 
     async def receive(self, raw: bytes, peer: str) -> bytes | None:
         """Take in one message, or a batch, and return the answer; None where none is to be sent.
@@ -137,6 +146,8 @@ class Intake:
             answer = self._answer(envelope, REJECTED, [_LATER])
             verdict = Verdict(REJECTED, answer, (_LATER,), cause=str(error))
         _report(envelope, verdict, time.perf_counter() - started)
+        if self.on_applied and verdict.done:
+            self.on_applied(verdict.key, verdict.done)
         return verdict.answer
 
     async def replay(
@@ -158,7 +169,7 @@ class Intake:
         _report(envelope, verdict, 0.0)
         return verdict.answer
 
-    async def _take_in(self, envelope: Envelope, told: Collection[str], occasion: Occasion) -> Verdict:
+    async def _take_in(self, envelope: Envelope, told: Told, occasion: Occasion) -> Verdict:
         try:
             if envelope.acknowledges:
                 return await self._set_aside(envelope, None, occasion)
@@ -178,18 +189,17 @@ class Intake:
             logger.exception("message failed", extra={"fields": _facts(envelope)})
             return await self._refuse(envelope, ERROR, [_DEFECT], occasion)
 
-    async def _apply(
-        self, envelope: Envelope, incoming: Incoming, told: Collection[str], occasion: Occasion
-    ) -> Verdict:
+    async def _apply(self, envelope: Envelope, incoming: Incoming, told: Told, occasion: Occasion) -> Verdict:
         """Do what is asked, and keep the message and its answer, in one transaction."""
         source = f"hl7 {incoming.system} {envelope.header.control_id}{occasion.remark}"
+        conducts = self.conducts
 
         def effect(tx: Transaction, key: int) -> Verdict:
             uid_root = envelope.site.uid_root
-            done = effects.apply(tx, incoming, source=source, uid_root=uid_root, told=told)
+            done = effects.apply(tx, incoming, source=source, uid_root=uid_root, told=told, conducts=conducts)
             messages.link(tx, key, patients=done.patients, procedures=done.procedures, steps=done.steps)
             findings = (*incoming.findings, *done.findings)
-            return Verdict(ACCEPTED, self._answer(envelope, ACCEPTED), findings)
+            return Verdict(ACCEPTED, self._answer(envelope, ACCEPTED), findings, key=key, done=done)
 
         return await self._once(envelope, effect, occasion)
 
@@ -276,8 +286,15 @@ def _record(envelope: Envelope) -> MessageRecord:
         facility=header.facility,
         control_id=header.control_id,
         kind=header.kind,
-        keys=search_keys(envelope.decoded(), system.profile if system else None),
+        keys=_keys(envelope),
     )
+
+
+def _keys(envelope: Envelope) -> tuple[SearchKey, ...]:
+    try:
+        return search_keys(envelope.message, envelope.system.profile if envelope.system else None)
+    except NotUnderstood:  # no message at all
+        return ()
 
 
 def _told(findings: Iterable[Finding]) -> str:

@@ -221,8 +221,9 @@ class _Connection:
         if answer is not None:
             for block in parts(answer):  # each for itself: there are senders that read one block at a time
                 self._writer.write(frame(block))
-            async with asyncio.timeout(self._limits.silence):
-                await self._writer.drain()
+            if self._writer.transport.get_write_buffer_size():  # as a rule the kernel has taken it
+                async with asyncio.timeout(self._limits.silence):
+                    await self._writer.drain()
 
     async def _close(self) -> None:
         self._writer.close()

@@ -80,9 +80,11 @@ class Segment:
             return ()
         if len(written) > MAX_PARTS:
             self._bound(written, number)
+        # Most fields have neither sub-components nor escapes.
+        plain = d.subcomponent not in written and (not d.escape or d.escape not in written)
         return tuple(
             [
-                tuple([self._component(component) for component in repetition.split(d.component)])
+                tuple([(part,) if plain else self._component(part) for part in repetition.split(d.component)])
                 for repetition in written.split(d.repetition)
             ]
         )
@@ -122,8 +124,8 @@ class Message:
 
     def field(self, segment: str, occurrence: int, field: int) -> tuple[Repetition, ...]:
         """Return the repetitions of a field; () when the segment or field is absent or empty (D-25)."""
-        found = self._visible.get(segment, ())
-        return found[occurrence - 1].field(field) if 0 < occurrence <= len(found) else ()
+        found = self._visible.get(segment)
+        return found[occurrence - 1].field(field) if found and 0 < occurrence <= len(found) else ()
 
     def location(self, segment: str, occurrence: int) -> tuple[str, int]:
         """Return the segment's name and its occurrence in the whole message."""

@@ -82,7 +82,8 @@ class Deframer:
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self._limit = limit
-        self._noise = 0
+        self.noise = 0
+        """Octets outside of blocks since the last block began; line ends are not counted."""
         self._partial = bytearray()
         self.inside = False
         """A block has begun and is not complete: the peer owes the rest of it soon."""
@@ -113,9 +114,9 @@ class Deframer:
             events.append(self._end())
         elif self._partial:
             events.append(Cut(len(self._partial)))
-        elif self._noise:
-            events.append(Noise(self._noise))
-        self._noise = 0
+        elif self.noise:
+            events.append(Noise(self.noise))
+        self.noise = 0
         self._partial.clear()
         self.inside = True
 
@@ -127,7 +128,7 @@ class Deframer:
 
     def _stray(self, token: bytes | bytearray) -> None:
         # Senders that end blocks with FS CR LF, or blank lines between them, are no news.
-        self._noise += len(token) - token.count(b"\r") - token.count(b"\n")
+        self.noise += len(token) - token.count(b"\r") - token.count(b"\n")
 
     def _content(self, token: bytes, events: list[Event]) -> None:
         if self.closing:  # the FS before this token was content

@@ -13,8 +13,6 @@ from itertools import islice
 from typing import Final, TypeAlias
 
 from mwl.errors import NotUnderstood
-from mwl.hl7.message import parse
-from mwl.hl7.text import Decoded
 from mwl.mapping.systems.hl7paths import Hl7Path, parse_path
 from mwl.mapping.systems.source import Source
 from mwl.mapping.systems.system import SystemProfile
@@ -38,10 +36,10 @@ _REMEMBERED: Final = 100  # profiles; a site has a few, and a reload replaces th
 _places: dict[str, Places] = {}
 
 
-def search_keys(decoded: Decoded, profile: SystemProfile | None) -> tuple[SearchKey, ...]:
+def search_keys(message: Source, profile: SystemProfile | None) -> tuple[SearchKey, ...]:
     """Return what a message is found by."""
     try:
-        found = _found(parse(decoded.text, decoded.codec), _places_of(profile))
+        found = _found(message, _places_of(profile))
         return tuple(islice(dict.fromkeys(found), KEYS))
     except NotUnderstood:
         return ()

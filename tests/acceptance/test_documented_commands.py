@@ -49,7 +49,7 @@ def park(tx: Transaction) -> None:
     """Put two messages into the outbox that a system refused which is not configured any more."""
     for n in (1, 2):
         facts = {"event": "IP", "at": tx.now.isoformat()}
-        outbox.enqueue_status(tx, destination="OLD", thread=f"procedure:{n}", facts=facts)
+        outbox.enqueue(tx, destination="OLD", thread=f"procedure:{n}", facts=facts)
         outbox.parked(tx, n, "AE not known")
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from acceptance.manual import Reader
 
 ORDER = (
     "MSH|^~\\&|RIS|HOSP|MWL|HOSP|{sent}||ORM^O01|C{n}{control}|P|2.3.1||||||UNICODE UTF-8\n"
@@ -203,91 +200,12 @@ def test_no_patient_stands_in_a_log_line(site: Site, mllp_send: Any) -> None:
 
 # ── the manual's own example ──
 
-MANUAL = Path(__file__).parents[2] / "docs" / "integration-analyst.md"
-SECTION = "## When a message was refused\n"
-FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-CHANGING = {  # what no two runs have in common, and what stands for it
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d": "2026-07-05 10:00:00",
-    r"\b\d{14}[+-]\d{4}\b": "20260705100000+0200",
-    r"\b[0-9a-f]{20}\b": "control ID of the answer",
-}
-
-
-def steady(text: str) -> list[str]:
-    """Return lines without what changes from run to run, and without blanks at their ends."""
-    for pattern, instead in CHANGING.items():
-        text = re.sub(pattern, instead, text)
-    return [line.rstrip() for line in text.splitlines()]
-
-
-class Reader:
-    """Does what the manual's section says, block by block, and notes what the commands print."""
-
-    def __init__(self, start_broker: Callable[..., Any]) -> None:
-        self.start_broker, self.broker = start_broker, None
-        self.said: list[str] = []
-        self.seen: list[str] = []
-        self.files: dict[str, str] = {}
-
-    def read(self, language: str, body: str) -> None:
-        if language == "yaml":
-            name, _, written = body.partition("\n")
-            self.write(name.removeprefix("# "), written if name == "# mwl.yaml" else body)
-        elif language == "console":
-            self.serving()
-            self.said += steady(body)
-            for line in body.splitlines():
-                if line.startswith("$ "):
-                    self.seen += steady(f"{line}\n{self.run(line.removeprefix('$ '))}")
-        else:
-            self.write("knee.hl7", body)
-
-    def write(self, name: str, text: str) -> None:
-        self.files[name] = text
-        if self.broker is not None:
-            (self.broker.folder / name).write_text(text, "utf-8")
-
-    def serving(self) -> None:
-        """Start the broker with the files written so far; it reads its profiles a second time after them."""
-        if self.broker is None:
-            self.broker = self.start_broker()
-            for name, text in self.files.items():
-                (self.broker.folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (self.broker.folder / name).write_text(text, "utf-8")
-            systems = yaml.safe_load(self.files["mwl.yaml"])
-            self.broker.configure({**CONFIGURATION, **systems})
-            self.broker.reload()
-
-    def run(self, command: str) -> str:
-        """Run a line as the person would, in the folder of the configuration; return what it prints."""
-        if command.startswith("kill -HUP"):
-            self.broker.reload()
-            return ""
-        listeners = {f"MWL_{n.upper()}__LISTEN": f"{h}:{p}" for n, (h, p) in self.broker.addresses.items()}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        others = {k: v for k, v in os.environ.items() if not k.startswith("MWL_")}
-        done = subprocess.run(
-            command, shell=True, capture_output=True, text=True, timeout=60, cwd=self.broker.folder,
-            env={**others, **listeners, "PATH": path}, check=False,
-        )  # fmt: skip
-        return done.stdout + done.stderr
-
-
-CONFIGURATION = {
-    "site": {"timezone": "Europe/Berlin"},
-    "dicom": {"listen": "127.0.0.1:0"},
-    "hl7": {"listen": "127.0.0.1:0"},
-    "web": {"listen": "127.0.0.1:0"},
-}
-
 
 def test_the_manuals_example_comes_out_as_it_is_printed_there(start_broker: Callable[..., Any]) -> None:
     """Every line of "When a message was refused", from the refusal to the step."""
-    section = MANUAL.read_text("utf-8").partition(SECTION)[2].partition("\n## ")[0]
-    reader = Reader(start_broker)
+    reader = Reader(start_broker, unnamed="knee.hl7")
 
-    for language, body in FENCED.findall(section):
-        reader.read(language, body)
+    reader.read_section("integration-analyst.md", "When a message was refused")
 
     assert reader.seen == reader.said
     assert any("AA replayed" in line for line in reader.seen)

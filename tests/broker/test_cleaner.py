@@ -13,14 +13,17 @@ import pytest
 
 from mwl.broker import cleaner
 from mwl.broker.cleaner import Cleaner
-from mwl.config import Retention
+from mwl.config import Capture, Retention
 from mwl.errors import Unavailable
-from mwl.store import Store, journal, messages, open_store, retention
+from mwl.store import Store, journal, messages, open_store, queries, retention
 from mwl.store.journal import Wanted
 from mwl.store.messages import MessageRecord
+from mwl.store.queries import CapturedQuery
+from mwl.store.transaction import stamp
 
 NOW = dt.datetime(2026, 7, 5, 12, 0, tzinfo=dt.UTC)
 KEPT = Retention(messages="30d")  # type: ignore[arg-type]
+CAPTURED = Capture(age="forever")  # type: ignore[arg-type]
 
 
 class Watched:
@@ -62,7 +65,7 @@ def left(store: Store) -> list[str]:
 
 async def cleaned(store: Store, kept: Retention, writes: int) -> None:
     watched = Watched(store)
-    made = Cleaner(watched, kept)  # type: ignore[arg-type]
+    made = Cleaner(watched, kept, CAPTURED)  # type: ignore[arg-type]
     await made.start()
     for _ in range(writes):
         await watched.written.get()
@@ -93,6 +96,30 @@ async def test_it_goes_a_few_at_a_time(store: Store, monkeypatch: pytest.MonkeyP
     assert left(store) == ["0", "20"]
 
 
+async def test_old_queries_go_too(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """By their age, and by their number; how many that were is said once."""
+    caplog.set_level(logging.INFO, "mwl")
+    seen = [
+        CapturedQuery("CT1", b"%d" % age, "1.2.840.10008.1.2", stamp(NOW - dt.timedelta(days=age)), "0000")
+        for age in (0, 1, 2, 20, 40)
+    ]
+    store.write_now(lambda tx: queries.record(tx, seen, per_device=100))
+    watched = Watched(store)
+    made = Cleaner(
+        watched,  # type: ignore[arg-type]
+        Retention(messages="forever"),  # type: ignore[arg-type]
+        Capture(age="30d", per_device=3),  # type: ignore[arg-type]
+    )
+
+    await made.start()
+    await watched.written.get()
+    await made.stop()
+
+    assert [each.identifier for each in store.read_now(queries.browse)] == [b"0", b"1", b"2"]
+    (line,) = [record for record in caplog.records if record.getMessage() == "old queries deleted"]
+    assert line.fields == {"queries": 2}
+
+
 async def test_a_failure_is_told_and_the_cleaner_goes_on(
     store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +127,7 @@ async def test_a_failure_is_told_and_the_cleaner_goes_on(
     monkeypatch.setattr(cleaner, "EVERY", 0)
     watched = Watched(store)
     watched.failures = [ValueError("a defect"), Unavailable("the database cannot answer now")]
-    made = Cleaner(watched, KEPT)  # type: ignore[arg-type]
+    made = Cleaner(watched, KEPT, CAPTURED)  # type: ignore[arg-type]
 
     await made.start()
     while await watched.written.get() is None:
@@ -115,11 +142,11 @@ async def test_a_failure_is_told_and_the_cleaner_goes_on(
 async def test_a_reload_takes_effect_at_once(store: Store) -> None:
     """From keeping for ever to thirty days: nobody waits for an hour to pass."""
     watched = Watched(store)
-    made = Cleaner(watched, Retention(messages="forever"))  # type: ignore[arg-type]
+    made = Cleaner(watched, Retention(messages="forever"), CAPTURED)  # type: ignore[arg-type]
     await made.start()
     await asyncio.sleep(0)  # it finds nothing to do, and rests
 
-    made.use(KEPT)
+    made.use(KEPT, CAPTURED)
     await watched.written.get()
     await made.stop()
 
@@ -128,7 +155,7 @@ async def test_a_reload_takes_effect_at_once(store: Store) -> None:
 
 async def test_starting_and_stopping_twice_is_allowed(store: Store) -> None:
     """Like every part."""
-    made = Cleaner(store, Retention(messages="forever"))  # type: ignore[arg-type]
+    made = Cleaner(store, Retention(messages="forever"), CAPTURED)  # type: ignore[arg-type]
 
     await made.stop()
     await made.start()

@@ -69,6 +69,21 @@ async def test_a_caller_is_told_of_once_from_each_address(caplog):
     assert [each["address"] for each in told(caplog)] == ["127.0.0.1", "127.0.0.2"]
 
 
+async def test_a_caller_that_is_held_is_told_of_once_and_counted(caplog):
+    """Quarantine is for a person to look at: the log says so, and names the setting."""
+    store = SlowStore()
+    noted = Refusals(store)
+
+    for _ in range(2):
+        noted.held(AssociationFacts("CT9", "MWL", "127.0.0.1"))
+    store.go_on.set()
+    await noted.stop()
+
+    (line,) = [each.fields for each in caplog.records if each.getMessage() == "unknown caller held"]
+    assert (line["calling_ae"], line["setting"]) == ("CT9", "capture.unknown")
+    assert store.writes == 2
+
+
 async def test_a_flood_of_callers_is_bounded(monkeypatch):
     """Neither what is remembered nor what waits for the database grows with what a peer makes up."""
     monkeypatch.setattr(refusals, "_REMEMBERED", 5)

@@ -7,13 +7,16 @@ import json
 import logging
 
 import pytest
+from pydicom.dataset import Dataset
+from pynetdicom.sop_class import ModalityWorklistInformationFind
 
 from mwl.broker import Broker
 from mwl.config import Address
 from mwl.dicom import requestor
 from mwl.errors import BadDocument, Unavailable
 from mwl.hl7.sender import send
-from mwl.store import callers
+from mwl.lifecycle import OutboxState
+from mwl.store import callers, outbox, queries
 
 ORDER = (
     "MSH|^~\\&|RIS|HOSP|MWL|HOSP|20260705080000||ORM^O01|{control_id}|P|2.3.1|||||DEU|UNICODE UTF-8\r"
@@ -118,7 +121,32 @@ async def test_the_figures_tell_what_waits_to_be_sent(broker, file):
 
     _, body = await get(broker.addresses["web"], "/metrics")
 
-    assert b'mwl_outbox_waiting{destination="RIS"} 0.0' in body
+    for figure in (b"waiting", b"oldest_seconds", b"parked"):
+        assert b'mwl_outbox_%s{destination="RIS"} 0.0' % figure in body
+
+
+async def test_the_figures_tell_what_waits_for_how_long_and_what_is_parked(broker):
+    """Also for a system that is told no more; once it has got all, it is no figure."""
+
+    def put(tx):
+        for thread in "abc":
+            outbox.enqueue(tx, destination="OLD", thread=thread, facts={})
+        outbox.parked(tx, outbox.keys(tx, OutboxState.PENDING)[0], "AE")
+
+    await broker._store.write(put)
+    _, before = await get(broker.addresses["web"], "/metrics")
+    await broker._store.write(lambda tx: [outbox.discard(tx, row.key) for row in outbox.browse(tx)])
+    _, after = await get(broker.addresses["web"], "/metrics")
+
+    assert b'mwl_outbox_waiting{destination="OLD"} 2.0' in before
+    assert b'mwl_outbox_parked{destination="OLD"} 1.0' in before
+    (age,) = (
+        line
+        for line in before.splitlines()
+        if line.startswith(b'mwl_outbox_oldest_seconds{destination="OLD"}')
+    )
+    assert float(age.split()[1]) > 0
+    assert b'"OLD"' not in after
 
 
 async def test_a_drained_broker_accepts_nothing_and_can_be_drained_again(file):
@@ -192,6 +220,47 @@ async def test_a_stranger_is_refused_told_of_once_and_counted(broker, caplog, ca
     assert len([each for each in caplog.records if each.getMessage() == "association refused"]) == 1
 
 
+async def test_an_unknown_caller_is_held_and_what_it_asks_is_kept(broker, file):
+    """capture.unknown: hold, by a reload; a second one makes it a device on its open association."""
+    await broker.reload(file.change("hl7:", "capture: {unknown: hold}\nhl7:"))
+    asked = {"00100020": {"vr": "LO"}}
+
+    with pytest.raises(requestor.Failed) as refused:
+        await asyncio.to_thread(requestor.find, peer(broker, "CT9"), asked)
+    with pytest.raises(requestor.Failed) as reported:
+        await asyncio.to_thread(requestor.create_performed, peer(broker, "CT9"), "1.2.3", asked)
+    await asyncio.to_thread(requestor.echo, peer(broker, "CT9"))
+    await broker._capture.stop()
+    await broker._refusals.stop()
+
+    assert (refused.value.status, reported.value.status) == (0x0124, 0x0124)
+    (query,) = await broker._store.read(queries.browse)
+    assert (query.calling_ae, query.status, query.held) == ("CT9", "0124", True)
+    (caller,) = await broker._store.read(callers.browse)
+    assert (caller.calling_ae, caller.held, caller.count) == ("CT9", True, 3)
+    assert caller.association.contexts[0].abstract_syntax == "1.2.840.10008.1.1"
+
+
+async def test_a_reload_takes_a_held_caller_in_on_its_open_association(broker, file):
+    """The engineer need not go to the device again."""
+    await broker.reload(file.change("hl7:", "capture: {unknown: hold}\nhl7:"))
+    admitting, loop = file.change("CT1: {profile", "CT9: {profile"), asyncio.get_running_loop()
+    asked = Dataset()
+    asked.PatientID = ""
+
+    def find() -> list[int]:
+        statuses = []
+        with requestor.associated(peer(broker, "CT9"), ModalityWorklistInformationFind) as association:
+            for reload in (False, True):
+                if reload:
+                    asyncio.run_coroutine_threadsafe(broker.reload(admitting), loop).result()
+                found = association.send_c_find(asked, ModalityWorklistInformationFind)
+                statuses += [status.Status for status, _ in found]
+        return statuses
+
+    assert await asyncio.to_thread(find) == [0x0124, 0x0000]
+
+
 async def test_a_reload_lets_a_new_device_in_and_an_old_one_out(broker, file):
     """The next association sees the new set; the listeners stay open."""
     before = dict(broker.addresses)
@@ -221,6 +290,50 @@ async def test_a_wrong_reload_changes_nothing(broker, file):
 
     await asyncio.to_thread(requestor.echo, peer(broker, "CT1"))
     assert await order(broker) == "AA"
+
+
+async def test_a_reload_that_finds_no_certificate_changes_nothing(broker, file):
+    """What the status would be told with is looked at before anything is taken over."""
+    told = 'application: HIS, status: {to: "127.0.0.1:1", tls: {authorities: absent.pem}},'
+
+    with pytest.raises(BadDocument, match="authorities: cannot be used: No such file"):
+        await broker.reload(file.change("application: RIS,", told))
+
+    assert await order(broker) == "AA"
+
+
+async def test_a_reload_tells_why_and_which_profiles_are_others_now(broker, file, caplog):
+    """With the fingerprint that the figures show; a set that is the same has no changes."""
+    caplog.set_level(logging.INFO, "mwl")
+    folder = file.folder / "mappings" / "devices"
+    folder.mkdir(parents=True)
+    (folder / "ct.yaml").write_text("profile: ct\nstatus: hypothesis\n")
+
+    await broker.reload(file.load(), "SIGHUP")
+    await broker.reload(file.load(), "file change")
+
+    first, second = [each.fields for each in caplog.records if each.getMessage() == "reloaded"]
+    assert (first["why"], first["changed"]) == ("SIGHUP", ["devices/ct"])
+    assert (second["why"], second["changed"]) == ("file change", [])
+    assert first["digest"] == second["digest"]
+    _, body = await get(broker.addresses["web"], "/metrics")
+    assert f'mwl_profile_set_info{{digest="{first["digest"]}"}} 1.0'.encode() in body
+
+
+async def test_doubts_about_a_profile_are_told_until_it_changes(broker, file, caplog):
+    """A warning stops nothing; it is in the log once."""
+    folder = file.folder / "mappings" / "devices"
+    folder.mkdir(parents=True)
+    for name in ("ct", "mr"):
+        (folder / f"{name}.yaml").write_text(
+            f"profile: {name}\nstatus: hypothesis\nmatch: {{impl_uid: '1.2'}}\n"
+        )
+
+    for _ in range(2):
+        await broker.reload(file.load())
+
+    (told,) = [each.fields for each in caplog.records if each.getMessage() == "profile in doubt"]
+    assert told["problem"].endswith("[L8]")
 
 
 async def test_what_cannot_change_while_running_is_named(broker, file):

@@ -15,7 +15,7 @@ with watched():
     from mwl.dicom.encoding import Undecodable, Unencodable, decode_dataset, encode_dataset
     from mwl.dicom.matching import BadIdentifier, understand
     from mwl.dicom.negotiation import TRANSFER_SYNTAXES
-    from mwl.dicom.performed_rules import object_to_create, object_to_set, settable
+    from mwl.dicom.performed_rules import objections_to_create, objections_to_set, settable
     from mwl.mapping.devices.device import load_devices
     from mwl.mapping.facts import Facts, SiteFacts
     from mwl.mapping.text.charset import UTF8, Unfit
@@ -35,8 +35,8 @@ def one_input(data: bytes) -> None:
     except Undecodable:
         return
     ask(document)
-    object_to_create(document)
-    object_to_set(settable(document), document)
+    objections_to_create(document)
+    objections_to_set(settable(document), document)
     try:
         written = encode_dataset(document, syntax, UTF8)
     except (Unencodable, Unfit):

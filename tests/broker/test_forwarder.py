@@ -1,0 +1,384 @@
+"""The forwarder on a real store and foreign peers: each row once, in order, for as long as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foreign.dicom.receiver import EXPLICIT, Receiver, Told, receiving, status
+from mwl.broker import forwarder as module
+from mwl.broker.forwarder import Forwarder, Recipient
+from mwl.dicom.encoding import encode_dataset
+from mwl.dicom.requestor import Peer
+from mwl.hl7.courier import Pace
+from mwl.lifecycle import OutboxState
+from mwl.mapping.text.charset import UTF8
+from mwl.model import Document
+from mwl.store import Store, Transaction, onward, open_store, outbox, performed, requests
+from mwl.store.onward import CREATE, FORWARD, NOTIFICATION, SET, Copy, Notice, Onward, Route
+from mwl.store.outbox import OutboxRow
+
+PENDING, DELIVERED, PARKED, DISCARDED = OutboxState
+SOON = Pace(backoff=lambda failures: 0.01, poll=0.05)
+PACS = Onward((Route("PACS"),), ("VIEWER",))
+STEP: Document = {
+    "00400252": {"vr": "CS", "Value": ["IN PROGRESS"]}, "00400253": {"vr": "SH", "Value": ["PPS1"]},
+    "00100010": {"vr": "PN", "Value": [{"Alphabetic": "DOE^JANE"}]},
+}  # fmt: skip
+END: Document = {"00400252": {"vr": "CS", "Value": ["COMPLETED"]}}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store of an empty outbox."""
+    opened = open_store(f"sqlite:///{tmp_path / 'outbox.db'}")
+    yield opened
+    opened.close_now()
+
+
+@pytest.fixture
+def pacs() -> Iterator[Receiver]:
+    """Another SCP."""
+    with receiving() as made:
+        yield made
+
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+async def start(store: Store) -> AsyncIterator[Start]:
+    """Start forwarders, one after the other, to the PACS or a subscriber."""
+    running: list[Forwarder] = []
+
+    async def begin(
+        receiver: Receiver, kind: str = FORWARD, *, port: int = 0, timeout: float = 10
+    ) -> Forwarder:
+        peer = Peer("127.0.0.1", port or receiver.port, "ARCHIVE", "MWL", timeout=timeout)
+        name = "PACS" if kind == FORWARD else "VIEWER"
+        running.append(Forwarder(store, [Recipient(name, kind, peer)], owner="one", pace=SOON))
+        await running[-1].start()
+        return running[-1]
+
+    yield begin
+    for forwarder in running:
+        await forwarder.stop()
+
+
+def raw(document: Document) -> bytes:
+    """Return a data set as a device sent it."""
+    return encode_dataset(document, EXPLICIT, UTF8)
+
+
+def begin(store: Store, uid: str, *, told: Onward = PACS) -> int:
+    """Create a performed step, as the service does; return its key."""
+
+    def work(tx: Transaction) -> int:
+        step = performed.create(tx, uid, STEP, calling_ae="CT1", told=()).step
+        onward.send_first(tx, step, [Copy(CREATE, _kept(tx, step.key, CREATE, STEP))], told)
+        onward.notify(tx, step, [Notice.IN_PROGRESS], told)
+        return step.key
+
+    return store.write_now(work)
+
+
+def end(store: Store, uid: str) -> None:
+    """Complete a performed step, as the service does."""
+
+    def work(tx: Transaction) -> None:
+        step = performed.update(tx, uid, END, calling_ae="CT1", told=()).step
+        onward.send_next(tx, step, [Copy(SET, _kept(tx, step.key, SET, END), ends=True)], PACS)
+        onward.notify(tx, step, [Notice.COMPLETED], PACS)
+
+    store.write_now(work)
+
+
+def _kept(tx: Transaction, key: int, operation: str, document: Document) -> int:
+    return requests.keep(
+        tx,
+        key,
+        operation=operation,
+        calling_ae="CT1",
+        address="",
+        transfer_syntax=EXPLICIT,
+        data=raw(document),
+    )
+
+
+def rows(store: Store, kind: str = FORWARD) -> list[OutboxRow]:
+    """Return the rows of a kind, oldest first."""
+    return [row for row in reversed(store.read_now(outbox.browse)) if row.kind == kind]
+
+
+async def until(
+    store: Store, holds: Callable[[list[OutboxRow]], bool], kind: str = FORWARD
+) -> list[OutboxRow]:
+    """Wait until something holds of the rows of a kind, and return them, oldest first."""
+    heard = asyncio.Event()
+    end = store.on_commit(lambda topics: heard.set())
+    try:
+        async with asyncio.timeout(60):
+            while not holds(found := await asyncio.to_thread(rows, store, kind)):
+                await heard.wait()
+                heard.clear()
+    finally:
+        end()
+    return found
+
+
+async def settled(store: Store, *states: OutboxState, kind: str = FORWARD) -> list[OutboxRow]:
+    """Wait until the rows are in these states, and return them, oldest first."""
+    return await until(store, lambda found: [row.state for row in found] == [*states], kind)
+
+
+def said(told: list[Told]) -> list[tuple[str, str]]:
+    """Return what came, without its content."""
+    return [(each.operation, each.uid) for each in told]
+
+
+async def test_a_performed_step_arrives_as_the_device_sent_it(
+    store: Store, pacs: Receiver, start: Start, caplog: Any
+) -> None:
+    """To the byte, in order, each once; the log names no patient."""
+    begin(store, "1.2.1")
+    end(store, "1.2.1")
+
+    with caplog.at_level(logging.DEBUG, "mwl"):
+        await start(pacs)
+        await settled(store, DELIVERED, DELIVERED)
+
+    assert said(pacs.told) == [("N-CREATE", "1.2.1"), ("N-SET", "1.2.1")]
+    assert [each.raw for each in pacs.told] == [raw(STEP), raw(END)]
+    assert [each.fields["operation"] for each in caplog.records if each.getMessage() == "performed step sent on"] == [
+        "N-CREATE", "N-SET",
+    ]  # fmt: skip
+    assert "DOE" not in str([(each.getMessage(), getattr(each, "fields", "")) for each in caplog.records])
+
+
+async def test_what_comes_is_sent_when_it_comes(store: Store, pacs: Receiver, start: Start) -> None:
+    """No row waits for a clock; and the association is not held while nothing is said."""
+    await start(pacs)
+    await asyncio.to_thread(begin, store, "1.2.1")
+    await settled(store, DELIVERED)
+    await asyncio.to_thread(end, store, "1.2.1")
+    await settled(store, DELIVERED, DELIVERED)
+
+    assert pacs.associations == 2
+
+
+async def test_an_n_set_waits_for_its_n_create(store: Store, pacs: Receiver, start: Start) -> None:
+    """A peer that cannot take the first gets nothing of that step; others go on."""
+    for uid in ("1.2.1", "1.2.2"):
+        begin(store, uid)
+        end(store, uid)
+    busy = iter([True, True])
+    pacs.reply = lambda told: 0x0213 if told.uid == "1.2.1" and next(busy, False) else 0x0000
+
+    await start(pacs)
+    await settled(store, *[DELIVERED] * 4)
+
+    for uid in ("1.2.1", "1.2.2"):
+        came = [each.operation for each in pacs.told if each.uid == uid]
+        assert came == sorted(came)
+    assert [each.operation for each in pacs.told if each.uid == "1.2.1"] == ["N-CREATE"] * 3 + ["N-SET"]
+
+
+async def test_a_peer_that_is_away_gets_everything_in_the_end(
+    store: Store, pacs: Receiver, start: Start, caplog: Any
+) -> None:
+    """No association: tried again for as long as it takes, said once an outage."""
+    pacs.deaf()
+    begin(store, "1.2.1")
+    with caplog.at_level(logging.WARNING, "mwl"):
+        await start(pacs)
+        (tried,) = await until(store, lambda found: found[0].attempts > 2 and bool(found[0].last_error))
+        end(store, "1.2.1")
+        pacs.listen()
+        await settled(store, DELIVERED, DELIVERED)
+
+    assert said(pacs.told) == [("N-CREATE", "1.2.1"), ("N-SET", "1.2.1")]
+    assert "cannot be reached" in tried.last_error
+    said_once = [each for each in caplog.records if each.getMessage() == "performed steps cannot be sent on"]
+    assert [each.fields["destination"] for each in said_once] == ["PACS"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "second"),
+    [("N-CREATE", status(0x0111)), ("N-SET", status(0x0110, 0xA710, "no longer"))],
+)
+async def test_a_lost_answer_is_no_refusal(
+    store: Store, pacs: Receiver, start: Start, lost: str, second: Any
+) -> None:
+    """The peer did it and said so to nobody; asked again it says that it is done: delivered."""
+    heard: list[str] = []
+
+    def reply(told: Told) -> Any:
+        heard.append(told.operation)
+        if told.operation != lost:
+            return 0x0000
+        return None if heard.count(lost) == 1 else second
+
+    pacs.reply = reply
+    begin(store, "1.2.1")
+    end(store, "1.2.1")
+
+    await start(pacs)
+    await settled(store, DELIVERED, DELIVERED)
+
+    assert heard.count(lost) == 2
+
+
+async def test_a_broker_that_was_killed_may_have_been_heard(
+    store: Store, pacs: Receiver, start: Start
+) -> None:
+    """It left a claimed row without an error; what another sends again, the peer has already."""
+    begin(store, "1.2.1")
+    lease = module.dt.timedelta(seconds=0)
+    store.write_now(lambda tx: outbox.claim(tx, "killed", lease, 1, destination="PACS", kind=FORWARD))
+    pacs.reply = lambda told: 0x0111
+
+    await start(pacs)
+    await settled(store, DELIVERED)
+
+    assert said(pacs.told) == [("N-CREATE", "1.2.1")]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "kept"),
+    [
+        (status(0x0111), "answered 0111"),
+        (status(0x0110, 0xA710, "no longer"), "answered 0110, Error ID A710: no longer"),
+        (status(0x0112, comment="DOE^JANE is unknown"), "answered 0112: DOE^JANE is unknown"),
+        (status(0x0120), "answered 0120"),
+    ],
+)
+async def test_a_refusal_is_parked(
+    store: Store, pacs: Receiver, start: Start, caplog: Any, refusal: Any, kept: str
+) -> None:
+    """At once, with what the peer said in the database and not in the log; the next step is sent."""
+    begin(store, "1.2.1")
+    begin(store, "1.2.2")
+    pacs.reply = lambda told: refusal if told.uid == "1.2.1" else 0x0000
+
+    with caplog.at_level(logging.INFO, "mwl"):
+        await start(pacs)
+        parked, _ = await settled(store, PARKED, DELIVERED)
+
+    assert (parked.last_error, parked.attempts) == (kept, 1)
+    (told,) = [each for each in caplog.records if each.getMessage() == "performed step not taken"]
+    assert told.fields["status"] == f"{refusal.Status:04X}"
+    assert "DOE" not in str(told.fields)
+
+
+async def test_an_answer_that_was_lost_is_remembered_while_the_peer_is_away(
+    store: Store, pacs: Receiver, start: Start
+) -> None:
+    """Sent, unanswered; then not reached; then 0111: the first one was heard."""
+    pacs.reply = lambda told: None
+    begin(store, "1.2.1")
+    await start(pacs)
+    await asyncio.to_thread(pacs.until, 1)
+    await asyncio.to_thread(pacs.deaf)
+    (away,) = await until(store, lambda found: "cannot be reached" in found[0].last_error)
+    pacs.reply = lambda told: 0x0111
+    pacs.listen()
+
+    await settled(store, DELIVERED)
+
+    assert away.last_error.startswith("sent, and not answered: ")
+
+
+async def test_what_a_person_sends_again_is_judged_anew(store: Store, pacs: Receiver, start: Start) -> None:
+    """A refusal was an answer: 0111 to the retry is a refusal as well."""
+    begin(store, "1.2.1")
+    pacs.reply = lambda told: 0x0111
+    await start(pacs)
+    (row,) = await settled(store, PARKED)
+
+    await store.write(lambda tx: outbox.retry(tx, row.key))
+    await asyncio.to_thread(pacs.until, 2)
+    (again,) = await settled(store, PARKED)
+
+    assert again.attempts == 2
+
+
+async def test_canonical_values_are_sent_where_a_row_holds_them(
+    store: Store, pacs: Receiver, start: Start
+) -> None:
+    """Without the device's bytes; and a row whose bytes are gone is parked."""
+
+    def work(tx: Transaction) -> None:
+        step = performed.create(tx, "1.2.1", STEP, calling_ae="CT1", told=()).step
+        onward.send_first(tx, step, [Copy(CREATE, document=STEP), Copy(SET, request=99)], PACS)
+
+    store.write_now(work)
+    await start(pacs)
+    _, gone = await settled(store, DELIVERED, PARKED)
+
+    assert str(pacs.told[0].attributes.PatientName) == "DOE^JANE"
+    assert gone.last_error == "the request is not kept any more"
+
+
+async def test_f_m27_subscribers_hear_in_order(store: Store, start: Start) -> None:
+    """Event types 1 and 2 of one step, though the first had to be sent twice."""
+    with receiving() as viewer:
+        lost = iter([None])
+        viewer.reply = lambda told: next(lost, 0x0000)
+        begin(store, "1.2.1")
+        end(store, "1.2.1")
+
+        await start(viewer, NOTIFICATION)
+        await settled(store, DELIVERED, DELIVERED, kind=NOTIFICATION)
+
+        assert [(each.event_type, each.uid) for each in viewer.told] == [
+            (1, "1.2.1"),
+            (1, "1.2.1"),
+            (2, "1.2.1"),
+        ]
+
+
+async def test_a_stopped_forwarder_gives_back_what_it_claimed(
+    store: Store, pacs: Receiver, start: Start
+) -> None:
+    """The exchange under way ends; what was claimed and not tried was no attempt."""
+    stop: list[asyncio.Task[None]] = []
+    loop, uids = asyncio.get_running_loop(), [f"1.2.{n}" for n in range(1, 6)]
+
+    def reply(told: Told) -> int:
+        if not stop:
+            asyncio.run_coroutine_threadsafe(_stop(), loop).result(30)
+        return 0x0000
+
+    async def _stop() -> None:
+        stop.append(asyncio.create_task(forwarder.stop()))
+        await asyncio.sleep(0)
+
+    for uid in uids:
+        begin(store, uid)
+    pacs.reply = reply
+    forwarder = await start(pacs)
+    await asyncio.to_thread(pacs.until, 1)
+    await stop[0]
+
+    found = rows(store)
+    assert [row.state for row in found] == [DELIVERED, *[PENDING] * 4]
+    assert {(row.attempts, row.lease_owner) for row in found[1:]} == {(0, None)}
+
+
+async def test_nothing_is_sent_to_whom_nothing_is_configured(
+    store: Store, pacs: Receiver, start: Start
+) -> None:
+    """A peer that came later gets the steps that begin after it came, whole."""
+    begin(store, "1.2.1", told=Onward())
+    end(store, "1.2.1")
+    begin(store, "1.2.2")
+
+    await start(pacs)
+    await settled(store, DELIVERED)
+
+    assert said(pacs.told) == [("N-CREATE", "1.2.2")]
