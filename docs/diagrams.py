@@ -18,8 +18,11 @@ from mwl.lifecycle import (
     OUTBOX,
     PERFORMED,
     STEP,
+    WAITING,
+    Actor,
     OutboxState,
     PerformedState,
+    StepEvent,
     StepState,
 )
 
@@ -51,13 +54,40 @@ def _label(state: Enum) -> str:
 
 def step() -> str:
     """Return the life of a scheduled step."""
-    edges = {(state, after): event.value for state, events in STEP.items() for event, after in events.items()}
+    edges = {
+        (state, move.after): event.value for state, events in STEP.items() for event, move in events.items()
+    }
     return diagram(StepState, StepState.SCHEDULED, edges)
+
+
+_WHO = {
+    Actor.ORDER: "an order",
+    Actor.DEVICE: "a performed step",
+    Actor.PERSON: "a person",
+    Actor.CLOCK: "the clock",
+}
+
+
+def causes() -> str:
+    """Return who may cause what in which state, as a table."""
+    lines = ["event", *(each.value for each in StepState)], ["---"] * (len(StepState) + 1)
+    rows = [[event.value, *(_cause(state, event) for state in StepState)] for event in StepEvent]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (*lines, *rows))
+
+
+def _cause(state: StepState, event: StepEvent) -> str:
+    move = STEP[state].get(event)
+    if move is None:
+        return ""
+    return ", ".join(_WHO[each] for each in Actor if each in move.by) + (" *" if move.resting else "")
 
 
 def performed() -> str:
     """Return the life of a performed step."""
-    edges = dict.fromkeys(_pairs(PERFORMED), "N-SET")
+    edges = {
+        (one, other): "N-SET" if one is other else "N-SET, mwl performed close, watch.performed.close"
+        for one, other in _pairs(PERFORMED)
+    }
     return diagram(PerformedState, PerformedState.IN_PROGRESS, edges, ends=_last(PERFORMED))
 
 
@@ -103,27 +133,35 @@ def _leaving(state: State) -> Iterator[tuple[State, str]]:
 
 def page() -> str:
     """Return the whole page."""
-    closed = ", ".join(state.value for state in StepState if state in CLOSED)
+    closed, waiting = (
+        ", ".join(state.value for state in StepState if state in states) for states in (CLOSED, WAITING)
+    )
     return f"""# States
 
 This page is made by `docs/diagrams.py` from the tables the broker runs by; do not edit it.
 
 ## A scheduled step
 
-The table is `STEP` in `mwl/lifecycle.py`.
+The table is `STEP` in `mwl/lifecycle.py`: for each state what can happen, where it leads, and who may cause it.
 An order brings a step into being as SCHEDULED.
-An order message arrives, cancels, discontinues or completes it.
+An order message arrives, makes ready, cancels, discontinues or completes it; a new order reopens one that is {StepState.CANCELLED}.
 A performed step begins, completes or discontinues it, and reopens it where the wrong worklist entry had been selected.
-A new order for a step that is {StepState.CANCELLED} reopens it too.
-Nothing asks for `make ready` yet.
-An event that a state does not name changes nothing.
+A person does all of this but begin, by `mwl steps`, and moves it by linking a performed step (`mwl performed`).
+The clock ends what runs, where it has ended the performed step (`watch.performed.close`), and touches nothing that is finished.
+An event that a state does not name, or by somebody it does not name, changes nothing.
 A step that is {closed} is off the worklist unless a device asks for it by name.
+One that is {waiting} can be on hold, by its order or by the clock (`watch.steps.idle`): it is on no worklist, and keeps its state.
+Every change is a line of the step's history: when, who, why (`mwl steps show`).
 
 {step()}
+{causes()}
+\\* only while no performed step of it is IN PROGRESS.
+
 ## A performed step
 
 The table is `PERFORMED` in `mwl/lifecycle.py`.
 N-CREATE brings it into being; a final one takes no further N-SET.
+One that its device does not end a person ends, or the clock, where the configuration says so.
 
 {performed()}
 ## An outbox row

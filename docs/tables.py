@@ -22,11 +22,13 @@ from pydicom.uid import UID
 
 from mwl import metrics
 from mwl.cli import cli, exits
+from mwl.conduct import LADDER, Conduct
 from mwl.config import model, shipped
 from mwl.dicom.emulators import DEVICES
 from mwl.dicom.emulators import Device as EmulatedDevice
 from mwl.dicom.keys import MATCHING
 from mwl.dicom.negotiation import TRANSFER_SYNTAXES
+from mwl.discontinuation import REASONS
 from mwl.hl7.ack import CONDITIONS
 from mwl.mapping import paths
 from mwl.mapping.devices.device import load_devices
@@ -124,7 +126,10 @@ def _inside(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
     found = re.findall(r"(\w+)(?=[\],|>' ]|$)", str(field.annotation))
     kinds = [getattr(model, name, None) for name in found]
     inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, model.Section)), None)
-    named = {"devices": ".<AE title>", "systems": ".<name>", "users": ".<name>"}
+    named = {
+        "devices": ".<AE title>", "systems": ".<name>", "users": ".<name>", "subscribers": ".<name>",
+        "destinations": ".<name>",
+    }  # fmt: skip
     many = "Mapping" in str(field.annotation)
     below = next((text for name, text in named.items() if many and inner and name == _plural(inner)), "")
     return inner, below
@@ -333,14 +338,29 @@ def status_more() -> str:
 
 def _status_rows(kind: str) -> Iterator[Row]:
     for name, segment in _generic().status[kind].segments.items():
+        if name.startswith("OBX"):
+            yield _observation(name, segment)
+            continue
         each = f", one each: {code(segment.each)}" if segment.each else ""
         for number, field in segment.fields.items():
-            said = code(field.text) if field.text else f"{codes(field.from_)} as {code(field.as_)}"
-            rows = {key: value for form in field.table for key, value in form.rows.items()}
-            table_ = f", by {', '.join(f'{key} {value}' for key, value in rows.items())}" if rows else ""
-            default = f", else {code(field.default)}" if field.default else ""
-            place = f"{name[:3]}-{number}{f' ({name[4:]})' if name[4:] else ''}"
-            yield place, said + table_ + default + each, " ".join(field.on or segment.on)
+            yield f"{name}-{number}", _said(field) + each, " ".join(field.on or segment.on)
+
+
+def _observation(name: str, segment: SegmentForm) -> Row:
+    """Return an observation as one line: its code, its value, its unit."""
+    kind, meant, value = (segment.fields[number] for number in ("2", "3", "5"))
+    unit = segment.fields.get("6")
+    each = f", one each: {code(segment.each)}" if segment.each else ""
+    of_unit = f" {code(unit.text)}" if unit else ""
+    said = f"{code(meant.text)} ({kind.text}): {_said(value)}{of_unit}{each}"
+    return name.replace(" ", " (", 1) + ")", said, " ".join(segment.on)
+
+
+def _said(field: FieldForm) -> str:
+    said = code(field.text) if field.text else f"{codes(field.from_)} as {code(field.as_)}"
+    rows = {key: value for form in field.table for key, value in form.rows.items()}
+    table_ = f", by {', '.join(f'{key} {value}' for key, value in rows.items())}" if rows else ""
+    return said + table_ + (f", else {code(field.default)}" if field.default else "")
 
 
 def conditions() -> str:
@@ -391,6 +411,22 @@ def file(name: str) -> str:
     lines = (shipped("mappings") / path).read_text("utf-8").splitlines()
     kept = [line for line in lines if not line.startswith("# yaml-language-server") and line != "#"]
     return "\n".join(["```yaml", f"# mappings/{path}", *kept, "```", ""])
+
+
+def ladder() -> str:
+    """What links a performed step where the device's profile says nothing."""
+    rows = (
+        (str(n), rung.name, "it proposes a step, and links none" if rung.proposes else "")
+        for n, rung in enumerate(LADDER, 1)
+    )
+    return table(["", "what must be equal", ""], rows)
+
+
+def discontinuation() -> str:
+    """Every reason of the standard for a discontinuation, and what it does without a word in the profile."""
+    conduct = Conduct()
+    rows = ((code(each), text, code(conduct.discontinuation([each]))) for each, text in REASONS.items())
+    return table(["code of DCM", "meaning", "the scheduled step becomes"], rows)
 
 
 def system_profiles() -> str:
@@ -599,6 +635,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "sequence form": lambda: form(SequenceForm),
     "from text": lambda: form(FromText),
     "file ge-ct-connectpro": lambda: file("ge-ct-connectpro"),
+    "ladder": ladder,
+    "discontinuation": discontinuation,
     "keys": keys,
     "emulators": emulators,
     "transfer syntaxes": transfer_syntaxes,

@@ -154,7 +154,10 @@ def test_all_mistakes_come_at_once_with_file_line_and_column():
         ("systems: {A: {status: {}}}", "the key 'to' is missing here"),
         ("systems: {A: {status: {to: 'h:0'}}}", "port 0 cannot be connected to"),
         ("systems: {A: {status: {to: 'h:1', message: ORM}}}", "for example ORM^O01"),
-        ("systems: {A: {status: {to: 'h:1', on: [IP, DONE]}}}", "input should be 'IP', 'CM', 'DC', 'SC', 'CA'"),
+        (
+            "systems: {A: {status: {to: 'h:1', on: [IP, DONE]}}}",
+            "input should be 'IP', 'CM', 'DC', 'SC', 'CA'",
+        ),
         ("systems: {A: {status: {to: 'h:1', nonsense: ignore}}}", "input should be 'retry' or 'park'"),
         ("systems: {A: {status: {to: 'h:1', nonsense_limit: 0}}}", "greater than or equal to 1"),
         ("systems: {A: {status: {to: 'h:1', answer_within: 90}}}", "less than or equal to 60"),
@@ -220,6 +223,52 @@ def test_two_systems_that_send_alike_are_a_mistake():
     text = 'systems:\n  A: {application: RIS}\n  B: {application: RIS, facility: "*"}\n  C: {application: RIS, facility: X}\n'
 
     assert mistakes(text) == ["mwl.yaml:3:3: error: 'B' has the application and facility of 'A'"]
+
+
+RECEIVERS = """
+devices: {CT1: {also: CT1_MPPS}}
+systems: {RIS: {status: {to: "ris:2576"}}, OLD: {application: OLD}}
+forward:
+  PACS: {ae_title: ARCHIVE, to: "pacs.example.org:104", calling_ae: FORWARDER, devices: CT1, answer_within: 5}
+  DOSE: {ae_title: DOSE, to: "dose:11112", tls: {}}
+dicom: {subscribers: {VIEWER: {ae_title: VIEW, to: "view:104"}}}
+"""
+
+
+def test_performed_steps_are_sent_on_to_named_peers():
+    """All devices' unless it says whose; under the broker's title unless it says another."""
+    read = loaded(RECEIVERS)
+
+    assert list(read.receivers) == ["PACS", "DOSE", "VIEWER"]
+    pacs, dose = read.forward["PACS"], read.forward["DOSE"]
+    assert (pacs.to, pacs.calling_ae, pacs.devices) == (
+        Address("pacs.example.org", 104),
+        "FORWARDER",
+        ("CT1",),
+    )
+    assert (dose.calling_ae, dose.devices, dose.answer_within) == (None, ("*",), 30)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  DOSE:", "  RIS:", "6:3: error: 'RIS' is a name of systems already"),
+        ("VIEWER:", "PACS:", "7:23: error: 'PACS' is a name of forward already"),
+        ("devices: CT1,", "devices: [CT1, CT2],", "5:95: error: devices: there is no device CT2: did you mean 'CT1'?"),
+        ("devices: CT1,", "devices: CT1_MPPS,", "error: devices: there is no device CT1_MPPS: CT1 is its key"),
+        ("ae_title: DOSE,", "", "6:9: error: the key 'ae_title' is missing here"),
+    ],
+)  # fmt: skip
+def test_a_peer_that_cannot_be_told_from_others_is_a_mistake(old, new, message):
+    """In the outbox a destination is its name; and a device that does not exist performs nothing."""
+    (mistake,) = mistakes(RECEIVERS.replace(old, new, 1))
+
+    assert message in mistake
+
+
+def test_a_system_that_is_told_nothing_shares_its_name():
+    """Nothing is sent to it."""
+    assert "OLD" in loaded(RECEIVERS.replace("DOSE:", "OLD:", 1)).forward
 
 
 @pytest.mark.parametrize(
@@ -578,3 +627,31 @@ def test_a_configuration_without_a_mistake_is_sound_as_it_is():
     sound, found = examined(CONTRACT)
 
     assert (sound, found) == (config.load(Path("mwl.yaml"), {}), [])
+
+
+def test_by_the_clock_nothing_is_ended_or_hidden_by_default():
+    """What is found is reported; nothing that a person should decide is done."""
+    watch = loaded("{}").watch
+
+    assert (watch.performed.close, watch.steps.idle, loaded("{}").retention.finished) == (None, None, None)
+    assert watch.performed.report == dt.timedelta(hours=12)
+
+
+@pytest.mark.parametrize(
+    ("text", "after", "shown"),
+    [("12h", dt.timedelta(hours=12), "12h"), ("7 d", dt.timedelta(7), "1w"), ("never", None, "never")],
+)
+def test_what_is_seen_to_has_its_time(text, after, shown):
+    """A number and its unit, or never."""
+    read = loaded(f"watch: {{performed: {{close: {text}}}}}")
+
+    assert read.watch.performed.close == after
+    assert ("watch.performed.close", shown, "mwl.yaml:1") in list(read.effective())
+
+
+@pytest.mark.parametrize("text", ["forever", "12", "0h", "soon", "true"])
+def test_what_is_no_time_to_wait_is_told(text):
+    """The message says what to write."""
+    (mistake,) = mistakes(f"watch: {{systems: {text}}}")
+
+    assert "for example 12h, or never" in mistake

@@ -35,7 +35,8 @@ from mwl.mapping.systems.status_facts import COUNTERS, FACTS
 from mwl.mapping.systems.status_functions import FUNCTIONS
 from mwl.mapping.systems.status_template import MOST_REPEATED
 from mwl.mapping.systems.system import load_systems
-from mwl.store import callers, engine, profile_sets, queries, writer
+from mwl.store import callers, engine, profile_sets, queries, requests, writer
+from mwl.store.linking import Remark
 from mwl.workbench.examples import run
 
 ROOT = Path(__file__).parent.parent
@@ -343,6 +344,12 @@ def test_every_event_of_the_log_is_documented_and_none_is_invented():
     assert [name for name in sorted(told) if not any(name.startswith(each) for each in logged)] == []
 
 
+@pytest.mark.parametrize("remark", Remark)
+def test_every_remark_on_a_performed_step_is_documented(remark):
+    """The operator's guide says what to do about it."""
+    assert f"| {remark} |" in page("operator.md")
+
+
 def test_every_exit_code_is_documented():
     """Those an error may end a command with, and those of good ends and wrong usage."""
     told = re.findall(r"^\| `(\d+)` \|", page("operator.md"), re.MULTILINE)
@@ -379,6 +386,7 @@ FIXED = {
     "| messages waiting to be held against the devices' profiles | 10000 |": preflight.WAITING == 10_000,
     "waits 5 seconds for a lock": engine.LOCK_TIMEOUT == 5000,
     "at most 30 seconds altogether": engine.STATEMENT_TIMEOUT == 30_000,
+    "loses its transaction after 10 seconds": engine.SILENCE_TIMEOUT == 10_000,
     "Up to 10000 changes": writer.WAITING == 10_000,
     "keeps the latest 1000": callers.KEPT == 1000,
     "of all together the latest 5000, and of callers in quarantine the latest 200": (
@@ -392,6 +400,8 @@ FIXED = {
     )
     == (4, 10),
     "30 at once, and 30 a minute after that": quarantine.QUERIES == 30,
+    "the first, and of the others the latest: 200 together, and 32 MiB": (requests.KEPT, requests.OCTETS)
+    == (200, 32 << 20),
     "| a query that is kept | 32 KiB; 500 wait to be written |": (queries.IDENTIFIER, capture.WAITING)
     == (32 << 10, 500),
     "a second later at most": capture.REST == 1,

@@ -15,6 +15,7 @@ from mwl.config import Capture, Retention
 from mwl.errors import MwlError
 from mwl.logs import event
 from mwl.store import Store, Transaction, queries, retention, shadows
+from mwl.store.onward import NOBODY
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class Cleaner:
 
     def __init__(self, store: Store, kept: Retention, captured: Capture) -> None:
         self._store, self._kept, self._captured = store, kept, captured
+        self.told = NOBODY
+        """Who hears of performed steps that are deleted."""
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -88,8 +91,12 @@ class Cleaner:
         age = self._kept.finished
         if age is None:
             return 0
-        await self._delete(lambda tx: retention.purge_performed(tx, tx.now - age), retention.BATCH)
-        return await self._delete(lambda tx: retention.purge_finished(tx, tx.now - age), retention.PROCEDURES)
+        await self._delete(
+            lambda tx: retention.purge_performed(tx, tx.now - age, told=self.told), retention.BATCH
+        )
+        return await self._delete(
+            lambda tx: retention.purge_finished(tx, tx.now - age, told=self.told), retention.PROCEDURES
+        )
 
     async def _delete(self, purge: Callable[[Transaction], int], batch: int) -> int:
         """Purge until less than a batch is found; return how much was deleted."""

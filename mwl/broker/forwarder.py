@@ -36,7 +36,7 @@ from mwl.dicom.carrier import Answer, Unanswered
 from mwl.dicom.forwarding import Forwarding, Parcel, Unsendable, Verdict, verdict
 from mwl.dicom.performed_notify import Notifying
 from mwl.dicom.requestor import Peer
-from mwl.errors import MwlError, Refused
+from mwl.errors import MwlError, Refused, Unavailable
 from mwl.hl7.courier import Pace
 from mwl.logs import event
 from mwl.store import Store, outbox, requests
@@ -53,6 +53,10 @@ _SPARE = 60.0  # seconds a lease holds beyond the longest exchange
 _LONG = 10  # failures that a defect counts for: the longest pause
 _LOST = "sent, and not answered"  # begins the last error of a row that may have arrived
 _ANSWERED = "answered"  # begins that of one that was refused
+
+
+class _Unrecorded(Unavailable):
+    """The peer has answered, and the database could not be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,8 @@ class _Lane:
         failures = 0
         while not self._stopping.is_set():
             try:
+                if failures:  # of what the last round had, the database may still call it the owner
+                    await self._relinquish()
                 if await self._round():
                     failures = 0
                 else:  # nothing is due: what failed may still have to wait
@@ -180,6 +186,12 @@ class _Lane:
         except Unsendable as error:
             await self._park(row, str(error), "")
             return
+        try:
+            await self._settle(row, answer)
+        except Unavailable as error:
+            raise _Unrecorded("it was answered, and that could not be put on record") from error
+
+    async def _settle(self, row: OutboxRow, answer: Answer) -> None:
         ends = bool(row.facts.get("ends"))
         match verdict(row.event, answer, resent=_may_have_arrived(row), ends=ends):
             case Verdict.DELIVERED:
@@ -228,6 +240,11 @@ class _Lane:
             keys = [row.key for row in rows]
             await self._store.write(lambda tx: outbox.released(tx, keys))
 
+    async def _relinquish(self) -> None:
+        await self._store.write(
+            lambda tx: outbox.relinquish(tx, self._owner, destination=self._to.name, kind=self._to.kind)
+        )
+
     async def _rest(self) -> None:
         """Wait until something was written, or it is time to look again."""
         with suppress(TimeoutError):
@@ -253,5 +270,5 @@ def _may_have_arrived(row: OutboxRow) -> bool:
 def _kept(row: OutboxRow, error: Exception) -> str:
     """Return what is kept of a failure; that an answer was lost stays with the row."""
     reason = str(error) if isinstance(error, MwlError) else f"defect: {type(error).__name__}"
-    lost = isinstance(error, Unanswered) or _may_have_arrived(row)
+    lost = isinstance(error, Unanswered | _Unrecorded) or _may_have_arrived(row)
     return f"{_LOST}: {reason.removeprefix(f'{_LOST}: ')}" if lost else reason

@@ -59,6 +59,10 @@ class Refusals:
                   **setting)  # fmt: skip
         self._record(association, reason)
 
+    def useless(self, association: AssociationFacts) -> None:
+        """Note an association that asks for nothing the broker has (F09); the acceptor told of it."""
+        self._record(association, callers.NOTHING_IN_COMMON)
+
     def held(self, association: AssociationFacts) -> None:
         """Note that an unknown caller is held in quarantine; returns at once."""
         if self._is_news(association, callers.HELD):

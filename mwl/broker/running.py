@@ -174,6 +174,7 @@ class Broker:
             prefer=self._prefer,
             users=lambda: self._users,
             on_rejected=self._refusals.note,
+            on_useless=self._refusals.useless,
             known=lambda facts: self._devices.known(facts) is not None,
             quarantine=self._quarantine,
             unnumbered=self._unnumbered,
@@ -216,6 +217,7 @@ class Broker:
         self._intake.told, self._intake.site = told, profiles.site
         self._intake.systems = systems.configured(configuration, profiles.systems)
         self._intake.allowances, self._intake.conducts = systems.allowances(configuration), counted
+        self._cleaner.told = onward(configuration)
         self._cleaner.use(configuration.retention, configuration.capture)
         self._watchdog.use(_watched(configuration, profiles))
         self._capture.use(configuration.capture)
@@ -269,8 +271,7 @@ class Broker:
     def _destinations(self) -> Iterator[str]:
         configuration = self.configuration
         yield from (name for name, system in configuration.systems.items() if system.status)
-        yield from configuration.forward
-        yield from configuration.dicom.subscribers
+        yield from configuration.receivers
 
 
 class _StorePart:

@@ -197,10 +197,10 @@ class Watchdog:
         silent = {name for name, last in heard.items() if limit is not None and last + limit <= now}
         for name in sorted(silent):
             if self._first(f"{kind} silent", name):
-                event(logger, logging.WARNING, f"{kind} silent", **{kind: name}, since=_shown(heard[name]))
+                event(logger, logging.WARNING, "silent", **{kind: name}, since=_shown(heard[name]))
         for name in sorted(heard.keys() - silent):
             if self._over(f"{kind} silent", name):
-                event(logger, logging.INFO, f"{kind} heard again", **{kind: name})
+                event(logger, logging.INFO, "heard again", **{kind: name})
         _found(f"{kind}s silent", len(silent))
 
     async def _outbox(self, watched: Watched, now: dt.datetime) -> None:

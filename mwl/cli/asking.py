@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mwl.cli.find import identify
-from mwl.errors import Refusal, Refused
+from mwl.errors import BadDocument, Problem, Refusal, Refused
 
 if TYPE_CHECKING:
     from mwl.dicom.answering import Question
@@ -62,11 +62,19 @@ def question(
             timezone=query.timezone,
         )
     if file is not None:
-        from mwl.workbench.query_file import read_identifier
-
-        found = read_identifier(file.read_bytes(), str(file))
-        return bench.question(found.keys, transfer_syntax=found.transfer_syntax)
+        return _of_file(bench, file)
     return bench.question(everything(keys), transfer_syntax=_preferred(bench, ae))
+
+
+def _of_file(bench: Bench, file: Path) -> Question:
+    from mwl.mapping.text.charset import Unfit
+    from mwl.workbench.query_file import read_identifier
+
+    found = read_identifier(file.read_bytes(), str(file))
+    try:
+        return bench.question(found.keys, transfer_syntax=found.transfer_syntax)
+    except Unfit as error:
+        raise BadDocument([Problem(str(file), 1, 1, str(error))]) from None
 
 
 def _preferred(bench: Bench, ae: str) -> str:

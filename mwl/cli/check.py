@@ -17,7 +17,7 @@ from mwl.cli.output import print_json, print_table
 from mwl.errors import BadDocument, MwlError, Unavailable
 
 if TYPE_CHECKING:
-    from mwl.config import Address, Configuration
+    from mwl.config import Address, ClientTls, Configuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +87,23 @@ def _profiles(configuration: Configuration) -> Iterator[Check]:
                 yield Check(f"{section}.tls", DONE, "certificate and key fit")
         except BadDocument as error:
             yield from (Check(f"{section}.tls", BAD_CONFIGURATION, str(each)) for each in error.problems)
-    for name, system in configuration.systems.items():
-        place = ("systems", name, "status", "tls")
-        if system.status is None or system.status.tls is None:
-            continue
+    for place, tls in _called(configuration):
         try:
-            client_context(configuration, place, system.status.tls)
+            client_context(configuration, place, tls)
             yield Check(".".join(place), DONE, "what it names can be used")
         except BadDocument as error:
             yield from (Check(".".join(place), BAD_CONFIGURATION, str(each)) for each in error.problems)
+
+
+def _called(configuration: Configuration) -> Iterator[tuple[tuple[str, ...], ClientTls]]:
+    """Yield the TLS settings of peers that the broker calls, each with its place."""
+    for name, system in configuration.systems.items():
+        if system.status and system.status.tls:
+            yield ("systems", name, "status", "tls"), system.status.tls
+    for name, receiver in configuration.receivers.items():
+        if receiver.tls:
+            section = ("forward",) if name in configuration.forward else ("dicom", "subscribers")
+            yield (*section, name, "tls"), receiver.tls
 
 
 def _database(url: str) -> Check:

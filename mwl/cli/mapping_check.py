@@ -50,7 +50,7 @@ def check(names: Sequence[str], *, strict: bool, as_json: bool) -> None:
     meant = _meant(names, examined.sound)
     checked = broker.check(examined.sound, devices=meant.drafts("devices"), systems=meant.drafts("systems"))
     mistakes = () if names else examined.mistakes
-    found = ordered([*mistakes, *checked.problems, *_failed_examples(checked, meant)])
+    found = ordered([*mistakes, *_hollow(names), *checked.problems, *_failed_examples(checked, meant)])
     problems = [each for each in found if meant.concerns(each)]
     _show(problems, as_json=as_json)
     if mistakes:
@@ -144,6 +144,19 @@ def _side(path: Path) -> str:
         for side, model in models.items()
     }
     return max(_SIDES, key=lambda side: len(keys & known[side]))
+
+
+def _hollow(names: Sequence[str]) -> Iterator[Problem]:
+    """Yield a mistake for each file named that holds nothing; in a folder one of comments may stand."""
+    from mwl import yamldoc
+
+    for name in dict.fromkeys(names):
+        try:
+            empty = Path(name).is_file() and all(each.data is None for each in yamldoc.load(Path(name)))
+        except BadDocument:  # told with the others
+            continue
+        if empty:
+            yield Problem(str(Path(name)), 1, 1, "no profile in it")
 
 
 def _failed_examples(checked: Checked, meant: _Meant) -> Iterator[Problem]:

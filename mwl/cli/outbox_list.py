@@ -37,7 +37,8 @@ to_option: Callable[[F], F] = click.option(
 def listing(state: str | None, destination: str | None, limit: int, *, as_json: bool) -> None:
     """List what was or is to be sent, newest first.
 
-    ABOUT is the event (as ORC-5 says it) and the accession number.
+    ABOUT is the event (as ORC-5 says it) and the accession number; of what leaves by DICOM, the operation
+    or the state, and the SOP Instance UID of the performed step.
     """
     from mwl.store import outbox as stored
 
@@ -64,7 +65,8 @@ def require_known(store: Store, destination: str | None) -> None:
 
     if destination is None:
         return
-    known = {*options.configuration().systems, *store.read_now(stored.destinations)}
+    configuration = options.configuration()
+    known = {*configuration.systems, *configuration.receivers, *store.read_now(stored.destinations)}
     if destination not in known:
         hint = suggestion(destination, known) or f"; there are {', '.join(sorted(known))}"
         raise click.UsageError(f"nothing is sent to {destination!r}{hint}")
@@ -72,7 +74,7 @@ def require_known(store: Store, destination: str | None) -> None:
 
 def about(row: OutboxRow) -> str:
     """Say what a row tells: the event and whose step it is, without the patient."""
-    number = text(row.facts.get("procedure") or {}, _ACCESSION)
+    number = text(row.facts.get("procedure") or {}, _ACCESSION) or row.facts.get("uid", "")
     return f"{row.event} {number or row.thread}".strip()
 
 

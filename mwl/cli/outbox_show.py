@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mwl.store.outbox import OutboxRow
 
 _INDENT = "  "
+NOWHERE = "which is told nothing now"
 _LEVELS = ("patient", "procedure", "performed")
 
 
@@ -37,7 +38,8 @@ def show(row: str, *, raw: bool, as_json: bool) -> None:
     """Show one ROW: its number in the list, or its control ID (MSH-10).
 
     What it tells, in which message, how often it was tried, and what went wrong at last.  A row that was
-    never tried shows the message that the profile, as it stands in the files now, would make of it.
+    never tried shows the message that the profile, as it stands in the files now, would make of it.  One
+    that leaves by DICOM shows the request of the device that it repeats.
 
     \b
     Examples:
@@ -51,6 +53,9 @@ def show(row: str, *, raw: bool, as_json: bool) -> None:
     if found is None:
         text = f"no row of the outbox has the number or control ID {printable(row)}: see mwl outbox list"
         raise Refused(Refusal.UNKNOWN, text)
+    if found.kind != stored.STATUS:
+        show_dicom(found, raw=raw, as_json=as_json, zone=zone)
+        return
     destination = _destination(found)
     message = found.payload or _worded(found, destination)
     if raw:
@@ -83,7 +88,8 @@ def _worded(row: OutboxRow, destination: Destination | None) -> bytes:
 
 def _print(row: OutboxRow, destination: Destination | None, message: bytes, zone: ZoneInfo) -> None:
     heading(f"row {row.key}")
-    for line in aligned(_delivery(row, destination, zone)):
+    at = f"{destination.host}:{destination.port}" if destination else NOWHERE
+    for line in aligned(delivery(row, at, zone)):
         click.echo(_INDENT + line)
     for level, document in _documents(row):
         heading(level)
@@ -95,8 +101,8 @@ def _print(row: OutboxRow, destination: Destination | None, message: bytes, zone
         click.echo(_INDENT + printable(line))
 
 
-def _delivery(row: OutboxRow, destination: Destination | None, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
-    at = f"{destination.host}:{destination.port}" if destination else "which is told nothing now"
+def delivery(row: OutboxRow, at: str, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
+    """Yield how a row fared, what it tells, and where it goes."""
     yield "to", f"{row.destination}, {at}"
     yield "tells", about(row)
     if row.about:
@@ -115,6 +121,42 @@ def _delivery(row: OutboxRow, destination: Destination | None, zone: ZoneInfo) -
         yield "next", f"from {_at(row.due_at, zone)} on"
     if row.last_error:
         yield "last error", row.last_error
+
+
+def show_dicom(row: OutboxRow, *, raw: bool, as_json: bool, zone: ZoneInfo) -> None:
+    """Show a row that leaves by DICOM: the request it repeats, or what it notifies of."""
+    data, document = _request(row)
+    receiver = options.configuration().receivers.get(row.destination)
+    if raw:
+        sys.stdout.buffer.write(data)
+    elif as_json:
+        print_json({**plain(row), "document": document})
+    else:
+        heading(f"row {row.key}")
+        for line in aligned(
+            delivery(row, f"{receiver.ae_title} at {receiver.to}" if receiver else NOWHERE, zone)
+        ):
+            click.echo(_INDENT + line)
+        if document:
+            heading("request")
+        for line in described(document):
+            click.echo(_INDENT + line)
+
+
+def _request(row: OutboxRow) -> tuple[bytes, Document]:
+    """Return the bytes of the request a row repeats, none where it holds values, and what they say."""
+    from mwl.dicom.encoding import Undecodable, decode_dataset
+    from mwl.store import requests
+
+    if (key := row.facts.get("request")) is None:
+        return b"", row.facts.get("document") or {}
+    kept = options.opened_store().read_now(lambda tx: requests.get(tx, key))
+    if kept is None or kept.data is None:
+        return b"", {}
+    try:
+        return kept.data, decode_dataset(kept.data, kept.transfer_syntax)
+    except Undecodable:
+        return kept.data, {}
 
 
 def _documents(row: OutboxRow) -> Iterator[tuple[str, Document]]:

@@ -48,6 +48,8 @@ def print_tried(result: Tried, zone: ZoneInfo, *, as_hex: bool) -> None:
 
 def _called(taken: Taken) -> str:
     envelope = taken.reading.envelope
+    if envelope.refusal:
+        return "no HL7 message"
     system = envelope.system
     whose = f"of {system.name} (profile {system.profile.name})" if system else "of nobody configured"
     return " ".join(filter(None, (envelope.header.kind or "no type", envelope.header.control_id, whose)))

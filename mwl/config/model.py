@@ -390,6 +390,11 @@ class Settings(Section):
     """What is seen to by the clock."""
 
     @property
+    def receivers(self) -> Mapping[str, Receiver]:
+        """The DICOM applications the broker calls, by their names."""
+        return {**self.forward, **self.dicom.subscribers}
+
+    @property
     def titles(self) -> Mapping[str, str]:
         """Each calling AE title that is configured, and the key of `devices` it stands under."""
         others = {other: title for title, device in self.devices.items() for other in device.also}

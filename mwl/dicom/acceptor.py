@@ -64,6 +64,7 @@ class Acceptor:
         extend: Callable[[AssociationFacts], Extensions] | None = None,
         users: Callable[[], Users] | None = None,
         on_rejected: Callable[[AssociationFacts, Rejection], None] | None = None,
+        on_useless: Callable[[AssociationFacts], None] | None = None,
         known: Callable[[AssociationFacts], bool] | None = None,
         quarantine: Quarantine | None = None,
         unnumbered: Callable[[AssociationFacts], int | None] | None = None,
@@ -74,9 +75,9 @@ class Acceptor:
         best first; what it does not name, the device's own order decides.  *extend* says what of the
         worklist's extended negotiation a device may have; without it that is everything.  *users*
         gives those that peers may act for at the time; without it nobody is checked.  *on_rejected*
-        hears of refusals.  Whom *admit* lets in although they are not *known* stand in *quarantine*.
-        *unnumbered* says what a device's request without Message ID is answered under, None to refuse it;
-        without it that is number 1.
+        hears of refusals, *on_useless* of associations without a context that can be used.  Whom *admit*
+        lets in although they are not *known* stand in *quarantine*.  *unnumbered* says what a device's
+        request without Message ID is answered under, None to refuse it; without it that is number 1.
         """
         self.timeouts = settings.timeouts
         self.limits = settings.limits
@@ -88,6 +89,7 @@ class Acceptor:
         self._users = users
         self._nobody = Users()
         self._on_rejected = on_rejected
+        self._on_useless = on_useless
         self._known = known
         self._quarantine = quarantine
         self._unnumbered = unnumbered
@@ -222,6 +224,8 @@ class Acceptor:
         metrics.associations_open.inc()
         if accepted.refused:
             self._refused_contexts.note(facts, accepted.refused, len(accepted.contexts))
+            if not accepted.contexts and self._on_useless is not None:
+                self._on_useless(facts)
 
     def ended(self, how: Ending, established: AssociationFacts | None) -> None:
         """Count the end of an association; None: of the attempt at one."""

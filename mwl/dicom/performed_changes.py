@@ -60,6 +60,7 @@ class Asked:
     sent: Document = field(repr=False)  # as it came
     document: Document = field(repr=False)  # with code strings put right
     cleaned: tuple[Path, ...]  # where they were not
+    values: tuple[Objection, ...]  # what its values have against them
     device: Device
     apart: bool = False  # not in the association that created the step
 
@@ -110,7 +111,7 @@ class Changes:
     def create(self, tx: Transaction, asked: Asked) -> Done:
         """Store a new performed step (N-CREATE); raises `Objected` and `Refused`."""
         over = asked.tolerance.ncreate_final == "synthesise" and state_of(asked.document) in ENDINGS
-        objections = objections_to_create(asked.document, over=over)
+        objections = (*objections_to_create(asked.document, over=over), *asked.values)
         taken = tolerated((*_strange(asked, asked.title), *objections), asked.tolerance)
         canonical = self._in_time(asked, _without(self._canonical(tx, asked), taken.left_out))
         if over:
@@ -128,6 +129,7 @@ class Changes:
         if asked.request.data is None:
             objections.append(NO_CHANGE)
         objections += objections_to_set(asked.document, stored.document if stored else None)
+        objections += asked.values
         taken = tolerated(objections, asked.tolerance)
         canonical = self._canonical(tx, asked)
         if stored is None:

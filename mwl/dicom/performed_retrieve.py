@@ -10,6 +10,7 @@ set that the asking device's profile chooses, with its (0008,0005): each request
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -81,15 +82,15 @@ class RetrieveService:
         found, unsupported = selected(stored.document, _tags(request))
         if device.profile.zone is not None:
             found = zones.performed_in_zone(found, device.profile.zone, self._devices.zone)
-        try:
-            data = _encoded(found, device.profile, request.context.transfer_syntax) or None
+        try:  # in a thread: it may name thousands of images
+            data = await asyncio.to_thread(_encoded, found, device.profile, request.context.transfer_syntax)
         except (Withheld, Unfit):
             return _refusal(uid, status.PROCESSING_FAILURE, "no character set of the device holds it")
         fields: dict[int, object] = {AFFECTED_SOP_INSTANCE_UID: uid}
         if not unsupported:
-            return _Answer(status.SUCCESS, fields, data)
+            return _Answer(status.SUCCESS, fields, data or None)
         fields[ATTRIBUTE_IDENTIFIER_LIST] = [int(tag, 16) for tag in unsupported[:_MOST_LISTED]]
-        return _Answer(status.OPTIONAL_NOT_SUPPORTED, fields, data)
+        return _Answer(status.OPTIONAL_NOT_SUPPORTED, fields, data or None)
 
 
 def selected(document: Document, wanted: Sequence[str] | None) -> tuple[Document, tuple[str, ...]]:

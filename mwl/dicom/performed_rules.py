@@ -203,7 +203,6 @@ def objections_to_create(document: Document, *, over: bool = False) -> tuple[Obj
         ),
         *_of_the_items(lacking),
         *_of_the_end(document if state in ENDINGS else None),
-        *_of_the_values(document),
     )
     return tuple(each for each in found if each is not None)
 
@@ -226,7 +225,16 @@ def objections_to_set(document: Document, stored: Document | None) -> tuple[Obje
         _about(Fault.UNCREATED, document, uncreated),
         *_of_the_end(merged if state in ENDINGS else None),
         *_of_the_items(_in_series(merged if state in ENDINGS else document)),
-        *_of_the_values(document),
+    )
+    return tuple(each for each in found if each is not None)
+
+
+def objections_to_values(document: Document) -> tuple[Objection, ...]:
+    """Return what values have against them, whatever they are for: not of their VR, or of no attribute."""
+    illegal = dict(_illegal(document, ()))
+    found = (
+        Objection(Fault.ILLEGAL, illegal) if illegal else None,
+        _about(Fault.UNRECOGNISED, document, [tag for tag in document if not is_recognised(tag)]),
     )
     return tuple(each for each in found if each is not None)
 
@@ -288,12 +296,6 @@ def _of_the_end(merged: Document | None) -> Iterator[Objection | None]:
     pictured = [any(has_value(item.get(tag)) for tag in _IMAGES) for item in _items(merged, PERFORMED_SERIES)]
     if not all(pictured):
         yield _lacked(Fault.NO_IMAGE, ((PERFORMED_SERIES, tag) for tag in _IMAGES[:1]))
-
-
-def _of_the_values(document: Document) -> Iterator[Objection | None]:
-    illegal = dict(_illegal(document, ()))
-    yield Objection(Fault.ILLEGAL, illegal) if illegal else None
-    yield _about(Fault.UNRECOGNISED, document, [tag for tag in document if not is_recognised(tag)])
 
 
 def _illegal(document: Document, inside: Path) -> Iterator[tuple[Path, Element]]:

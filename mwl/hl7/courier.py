@@ -103,6 +103,10 @@ class Courier:
         async with self._peer:
             while not self._stopping.is_set():
                 try:
+                    if failures:  # of what the last round had, the database may still call it the owner
+                        await self._store.write(
+                            lambda tx: outbox.relinquish(tx, self._owner, destination=self._to.name)
+                        )
                     if await self._round():
                         failures = 0
                     else:  # nothing is due: what failed may still have to wait
@@ -141,6 +145,9 @@ class Courier:
         return len(rows)
 
     async def _deliver(self, row: OutboxRow) -> None:
+        if self._answered.get(row.control_id):  # the database went away before it heard of it
+            await self._close(row, answer="accepted before")
+            return
         payload = row.payload or await self._composed(row)
         if payload is None:
             return
@@ -158,10 +165,13 @@ class Courier:
             # What the peer says may quote the patient: it goes to the database, not to the log.
             await self._park(row, answer.reason, answer=answer.code)
             return
+        await self._close(row, answer.code)
+
+    async def _close(self, row: OutboxRow, answer: str) -> None:
         await self._store.write(lambda tx: outbox.delivered(tx, row.key))
         metrics.outbox_sent.labels(self._to.name, "delivered").inc()
         event(logger, logging.INFO, "status delivered", destination=self._to.name, row=row.key,
-              control_id=row.control_id, answer=answer.code, attempts=row.attempts)  # fmt: skip
+              control_id=row.control_id, answer=answer, attempts=row.attempts)  # fmt: skip
 
     async def _asked(self, row: OutboxRow, payload: bytes) -> Answer:
         self._answered.pop(row.control_id, None)  # of one that a person has sent again

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from mwl.errors import Finding, Location, NotUnderstood
 from mwl.hl7.escapes import USUAL, Delimiters, unescape
@@ -101,10 +101,15 @@ class Header:
         day, clock, second, fraction, offset = match.groups()
         try:
             instant = dt.datetime.fromisoformat(f"{day}T{clock}{second or '00'}")
-            zone = dt.datetime.strptime(offset, "%z").tzinfo or zone if offset else zone
+            zone = (_zone(offset) if offset else None) or zone
         except ValueError:
             return None
         return instant.replace(microsecond=int((fraction or ".0")[1:].ljust(6, "0")), tzinfo=zone)
+
+
+@lru_cache(maxsize=32)  # a sender has one, or two when its clocks change
+def _zone(offset: str) -> dt.tzinfo | None:
+    return dt.datetime.strptime(offset, "%z").tzinfo
 
 
 def read_header(text: str, codec: str = "utf-8") -> Header:

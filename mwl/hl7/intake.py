@@ -49,7 +49,7 @@ from mwl.mapping.facts import SiteFacts
 from mwl.model import Incoming
 from mwl.store import Store, Transaction, effects, messages
 from mwl.store.allowances import Allowance, Allowances
-from mwl.store.messages import MessageRecord, SearchKey
+from mwl.store.messages import MessageRecord
 from mwl.store.outcome import Outcome
 from mwl.store.telling import Told
 
@@ -286,15 +286,8 @@ def _record(envelope: Envelope) -> MessageRecord:
         facility=header.facility,
         control_id=header.control_id,
         kind=header.kind,
-        keys=_keys(envelope),
+        keys=search_keys(envelope),
     )
-
-
-def _keys(envelope: Envelope) -> tuple[SearchKey, ...]:
-    try:
-        return search_keys(envelope.message, envelope.system.profile if envelope.system else None)
-    except NotUnderstood:  # no message at all
-        return ()
 
 
 def _told(findings: Iterable[Finding]) -> str:

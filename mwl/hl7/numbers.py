@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Final, TypeAlias
 
 from mwl.errors import NotUnderstood
+from mwl.hl7.envelope import Envelope
 from mwl.mapping.systems.hl7paths import Hl7Path, parse_path
 from mwl.mapping.systems.source import Source
 from mwl.mapping.systems.system import SystemProfile
@@ -36,10 +37,11 @@ _REMEMBERED: Final = 100  # profiles; a site has a few, and a reload replaces th
 _places: dict[str, Places] = {}
 
 
-def search_keys(message: Source, profile: SystemProfile | None) -> tuple[SearchKey, ...]:
+def search_keys(envelope: Envelope) -> tuple[SearchKey, ...]:
     """Return what a message is found by."""
+    profile = envelope.system.profile if envelope.system else None
     try:
-        found = _found(message, _places_of(profile))
+        found = _found(envelope.message, _places_of(profile))
         return tuple(islice(dict.fromkeys(found), KEYS))
     except NotUnderstood:
         return ()

@@ -20,7 +20,7 @@ from mwl import yamldoc
 from mwl.errors import BadDocument, Problem
 from mwl.mapping.stacking import HEADER, Adding, alone, lineage, resolve
 from mwl.mapping.written import Blame, Effective, Written, digest
-from mwl.yamldoc import Place, YamlDocument, suggestion
+from mwl.yamldoc import Mark, Place, YamlDocument, suggestion
 
 __all__ = [
     "BASE",
@@ -44,6 +44,7 @@ __all__ = [
 BASE = "generic"
 """What a profile rests on when it names nothing else; `generic` itself rests on nothing."""
 
+_UNNAMED = "unnamed"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VARIABLE = re.compile(r"\$var\.([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -55,6 +56,9 @@ class Folder:
     written: Mapping[str, Written]
     problems: tuple[Problem, ...]
     unread: frozenset[str] = frozenset()  # files that could not be read as profiles, by their names
+    misnamed: tuple[
+        Written, ...
+    ] = ()  # of no use, their `profile` or `extends` is wrong; the rest may be, too
 
     def rooted(self, name: str) -> bool:
         """Tell whether *name* can be stacked: all it rests on was read, and nothing rests on itself."""
@@ -85,19 +89,21 @@ def read_folder(
     """
     problems: list[Problem] = []
     written: dict[str, Written] = {}
+    misnamed: list[Written] = []
     for paths in (drafts, *(sorted((folder / kind).glob("*.yaml")) for folder in folders)):
         here: dict[str, Written] = {}
         for path in paths:
-            for profile in _read(path, base, problems):
+            for profile in _read(path, base, problems, misnamed):
                 _enter(here, profile, problems)
         written = {**here, **written}
     # Who extends a file that cannot be read has made no mistake: that file's own is told.
     unread = frozenset(Path(problem.file).stem for problem in problems) - written.keys()
-    problems += [problem for each in written.values() for problem in _ancestry(each, written, unread)]
-    return Folder(written, tuple(problems), unread)
+    found = (*written.values(), *misnamed)
+    problems += [problem for each in found for problem in _ancestry(each, written, unread)]
+    return Folder(written, tuple(problems), unread, tuple(misnamed))
 
 
-def _read(path: Path, base: str, problems: list[Problem]) -> Iterator[Written]:
+def _read(path: Path, base: str, problems: list[Problem], misnamed: list[Written]) -> Iterator[Written]:
     try:
         documents = yamldoc.load(path)
     except BadDocument as error:
@@ -111,11 +117,21 @@ def _read(path: Path, base: str, problems: list[Problem]) -> Iterator[Written]:
             continue
         name, parents = document.data.get("profile"), _parents(document, base)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
+            name = None
             problems.append(_nameless(document))
-        elif parents is None:
+        if parents is None:
             problems.append(document.problem(("extends",), "extends: a profile's name, or a list of names"))
-        else:
+        if name is not None and parents is not None:
             yield Written(name, document, parents)
+        else:
+            misnamed.append(_stand_in(document, parents or ()))
+
+
+def _stand_in(document: YamlDocument, parents: tuple[str, ...]) -> Written:
+    """Return a profile without the mistakes in its first lines, so that the others are found as well."""
+    data = {key: value for key, value in document.data.items() if key != "extends" or parents}
+    values = {("profile",): Mark(1, 1), **document.values}
+    return Written("", replace(document, data={**data, "profile": _UNNAMED}, values=values), parents)
 
 
 def _nameless(document: YamlDocument) -> Problem:
@@ -174,7 +190,9 @@ def unrooted(profile: Written, *, adding: Adding | None = None) -> Effective:
     own = alone(profile, adding=adding)
     named = dict.fromkeys(_VARIABLE.findall(json.dumps(own.data)))
     declared = own.data.get("vars", {})
-    return fill(replace(own, data={**own.data, "vars": {**named, **declared}}), None)
+    if isinstance(declared, dict):  # else it is a mistake, which is told by what judges the profile
+        own = replace(own, data={**own.data, "vars": {**named, **declared}})
+    return filled(own, None)[0]
 
 
 def fill(profile: Effective, given: Mapping[str, Any] | None, blame: Blame | None = None) -> Effective:

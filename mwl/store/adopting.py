@@ -12,7 +12,6 @@ good as any.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
@@ -21,7 +20,7 @@ from sqlalchemy import Row, bindparam, exists, or_, select, update
 
 from mwl.conduct import Key
 from mwl.lifecycle import PerformedState
-from mwl.store import attaching, instances, linking, progress
+from mwl.store import attaching, instances, linking, progress, unlinked
 from mwl.store.attaching import Outcome, Situation
 from mwl.store.candidates import candidates
 from mwl.store.instances import PerformedStep
@@ -78,12 +77,9 @@ def _waiting(tx: Transaction, procedure_key: int, under: Situation) -> Iterator[
 
 
 def _recent(tx: Transaction, wanted: Sequence[str]) -> Sequence[Row[Any]]:
-    """Return what is not linked and says one of the *wanted* texts anywhere: the ladder sees where."""
-    since = {"since": stamp(tx.now - RECENT)}
-    if _ANY_WAITING.first(tx.connection, since) is None:  # as a rule; the search below is dear
-        return []
-    says = [performed.c.document.contains(json.dumps(each)[:-1], autoescape=True) for each in wanted]
-    return tx.connection.execute(_RECENT.where(or_(*says)), since).all()
+    """Return what is not linked and says one of the *wanted* texts: the ladder sees where."""
+    keys = unlinked.of(tx).find(tx, wanted, stamp(tx.now - RECENT))
+    return tx.connection.execute(_WAITING, {"keys": keys}).all() if keys else ()
 
 
 def reconcile(tx: Transaction, procedure_keys: Collection[int], under: Situation) -> None:
@@ -136,15 +132,12 @@ _OF_STUDY = Prepared(
     .order_by(performed.c.key)
     .with_for_update()
 )
-_recent_ones = performed.alias("recent")
-# By the index alone, whose entries hold the key: documents are read of what is not linked, and no other.
-_WAITING = select(_recent_ones.c.key).where(
-    or_(*(_recent_ones.c.state == state.value for state in PerformedState)),
-    _recent_ones.c.updated_at >= bindparam("since"),
-    ~exists().where(performed_links.c.performed_key == _recent_ones.c.key),
+_WAITING = (
+    select(performed)
+    .where(performed.c.key.in_(bindparam("keys", expanding=True)), ~_LINKED)
+    .order_by(performed.c.key)
+    .with_for_update()
 )
-_ANY_WAITING = Prepared(_WAITING.limit(1))
-_RECENT = select(performed).where(performed.c.key.in_(_WAITING)).order_by(performed.c.key).with_for_update()
 _CONFLICTS = (
     select(performed_links.c.performed_key, performed_links.c.step_key)
     .select_from(performed_links.join(steps))

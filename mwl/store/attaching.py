@@ -65,7 +65,7 @@ def attach(tx: Transaction, step: PerformedStep, under: Situation, *, refusing: 
         tx.connection.execute(
             insert(performed_links).values(performed_key=step.key, step_key=step_key, rule=rule)
         )
-    followed = follow(tx, rules, under, source=step.source)
+    followed = follow(tx, rules, under, source=step.source, begins=True)
     if cancelled:
         remarks.add(Remark.CANCELLED_ORDER)
     if any(_is_attached(each, step) for each in followed.values()):
@@ -130,11 +130,17 @@ def _object(conduct: Conduct, linked: Mapping[int, str], cancelled: Sequence[int
 
 
 def follow(
-    tx: Transaction, step_keys: Iterable[int], under: Situation, *, source: str, reason: str = ""
+    tx: Transaction,
+    step_keys: Iterable[int],
+    under: Situation,
+    *,
+    source: str,
+    reason: str = "",
+    begins: bool = False,
 ) -> dict[int, Followed]:
     """Let scheduled steps follow what is performed of them, in the order of their keys."""
     return {
-        key: progress.follow(tx, key, source=source, conducts=under.conducts, reason=reason)
+        key: progress.follow(tx, key, source=source, conducts=under.conducts, reason=reason, begins=begins)
         for key in sorted(step_keys)
     }
 
@@ -147,7 +153,8 @@ def tell_begun(
     keys = [
         key
         for key, each in followed.items()
-        if _counts(each, step) and (not runs or each.after is StepState.STARTED)
+        if _state(each, step) not in (None, StepState.SCHEDULED)
+        and (not runs or each.after is StepState.STARTED)
     ]
     telling.begun(tx, keys, conflicts.agreed(tx, step, under.conducts), told=under.told)
 
@@ -156,7 +163,7 @@ def tell_ended(
     tx: Transaction, step: PerformedStep, followed: Mapping[int, Followed], under: Situation
 ) -> None:
     """Tell what has become of steps now that an exam has ended, where it counts for them."""
-    keys = [key for key, each in followed.items() if not _is_attached(each, step)]
+    keys = [key for key, each in followed.items() if _state(each, step) is not None]
     telling.ended(tx, keys, conflicts.agreed(tx, step, under.conducts), told=under.told)
 
 
@@ -168,11 +175,12 @@ def at_its_end(step: PerformedStep) -> set[Remark]:
     return found | ({Remark.ORDER_AT_FAULT} if ORDER_AT_FAULT.intersection(reasons(step.document)) else set())
 
 
-def _counts(followed: Followed, step: PerformedStep) -> bool:
+def _state(followed: Followed, step: PerformedStep) -> StepState | None:
+    """Return the state that an exam gives a step, None where it gives none."""
     effect = followed.effects.get(step.key)
-    return effect is not None and effect.state not in (None, StepState.SCHEDULED)
+    return None if effect is None else effect.state
 
 
 def _is_attached(followed: Followed, step: PerformedStep) -> bool:
     effect = followed.effects.get(step.key)
-    return effect is None or effect.attached
+    return effect is not None and effect.attached

@@ -22,6 +22,9 @@ KEPT = 1000
 NOT_CONFIGURED = "calling AE title not configured"
 """The reason of a caller that was refused because nobody knows it."""
 
+NOTHING_IN_COMMON = "no presentation context in common"
+"""The reason of a caller that was let in, and asks for what the broker does not have."""
+
 HELD = "held in quarantine"
 """The reason of such a caller that was not refused."""
 

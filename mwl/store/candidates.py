@@ -8,10 +8,11 @@ everything it asks for, and by the patient.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select
 
 from mwl.conduct import Conduct, Key, Rung
 from mwl.lifecycle import WAITING, StepState
@@ -37,96 +38,90 @@ DAYS_AROUND: Final = dt.timedelta(days=2)
 def candidates(tx: Transaction, item: Numbers, conduct: Conduct = Conduct()) -> list[Candidate]:  # noqa: B008  frozen
     """Return every stored step that some rung could lead *item* to."""
     # One SELECT a number: an OR across three tables would read them whole.
-    return _load(tx, _keys(tx, _sharing(item, conduct.ladder)))
+    return _load(tx, _keys(tx, item, _sharing(item, conduct.ladder)))
 
 
 def around(tx: Transaction, item: Numbers, conduct: Conduct = Conduct()) -> list[Candidate]:  # noqa: B008  frozen
     """Return the candidates and, for a person to choose, what else the patient has in those days."""
     wanted = list(_sharing(item, conduct.ladder))
-    if item.patient_id:
-        wanted.append(_select(and_(_same_patient(item), _starts(item.start, DAYS_AROUND))))
-    return _load(tx, _keys(tx, wanted))
+    if item.patient_id and item.start:
+        wanted.append((_statement(frozenset({Key.PATIENT}), timed=True), DAYS_AROUND))
+    return _load(tx, _keys(tx, item, wanted))
 
 
-def _sharing(item: Numbers, ladder: Iterable[Rung]) -> Iterator[Select[Any]]:
+_Wanted: TypeAlias = tuple[Select[Any], dt.timedelta]
+
+
+def _sharing(item: Numbers, ladder: Iterable[Rung]) -> Iterator[_Wanted]:
     asked: set[Key] = set()
     for rung in ladder:
+        within = rung.within or dt.timedelta()
         numbers = set(rung.keys) & set(_BY_NUMBER)
-        if not numbers:
-            conditions = _conditions(item, rung)
-            if conditions is not None:
-                yield _select(conditions)
+        if not numbers and all(_knows(item, key) for key in rung.keys) and (item.start or not rung.within):
+            # The support that is left: study and accession have SELECTs of their own.
+            patient = {Key.PATIENT} if item.patient_id else set()
+            yield _statement(frozenset({*rung.keys, *patient}), timed=rung.within is not None), within
         elif not numbers & asked:
             asked |= numbers
-            yield from (_select(_by_number(item, key)) for key in numbers if _values(item, key))
+            yield from ((_statement(frozenset({key})), within) for key in numbers if _knows(item, key))
 
 
-def _values(item: Numbers, key: Key) -> list[str]:
-    found = {
-        Key.STUDY: sorted(item.studies), Key.ACCESSION: [item.accession], Key.PLACER: [item.placer],
-        Key.FILLER: [item.filler],
-    }[key]  # fmt: skip
-    return [each for each in found if each]
+def _knows(item: Numbers, key: Key) -> bool:
+    return bool(_values(item)[key])
 
 
-def _by_number(item: Numbers, key: Key) -> ColumnElement[bool]:
-    return _BY_NUMBER[key].in_(_values(item, key))
+def _values(item: Numbers) -> Mapping[Key, Any]:
+    return {
+        Key.STEP: item.step_id, Key.PROCEDURE: item.requested_procedure_id,
+        Key.STUDY: sorted(item.studies), Key.ACCESSION: [item.accession] if item.accession else [],
+        Key.PLACER: [item.placer] if item.placer else [], Key.FILLER: [item.filler] if item.filler else [],
+        Key.PATIENT: item.patient_id, Key.STATION: sorted(item.stations),
+    }  # fmt: skip
 
 
-def _conditions(item: Numbers, rung: Rung) -> ColumnElement[bool] | None:
-    """Return what a step must be that *rung* leads to; None where the item does not know enough."""
-    known = {
-        Key.STEP: (item.step_id, steps.c.step_id == item.step_id),
-        Key.PROCEDURE: (
-            item.requested_procedure_id,
-            procedures.c.requested_procedure_id == item.requested_procedure_id,
-        ),
-        Key.PATIENT: (item.patient_id, _same_patient(item)),
-        Key.STATION: (item.stations, _at_station(item)),
-    }
-    if not all(known[key][0] for key in rung.keys) or (rung.within and not item.start):
-        return None
-    wanted = [known[key][1] for key in rung.keys]
-    if item.patient_id:  # the support that is left: study and accession have SELECTs of their own
-        wanted.append(_same_patient(item))
-    if rung.within:
-        wanted.append(_starts(item.start, rung.within))
-    return and_(*wanted)
+@lru_cache(maxsize=200)
+def _statement(keys: frozenset[Key], *, timed: bool = False) -> Select[Any]:
+    """Return the SELECT of steps that agree in all of *keys*, and start in some days where that is asked.
+
+    To build one costs more than to run it.
+    """
+    found = select(steps.c.key).select_from(steps.join(procedures).join(patients))
+    for key in sorted(keys):
+        found = found.where(_agrees(key))
+    if timed:
+        found = found.where(steps.c.start >= bindparam("first"), steps.c.start < bindparam("last"))
+    return found.limit(_MOST + 1)
 
 
-def _same_patient(item: Numbers) -> ColumnElement[bool]:
-    merged = select(_PRIOR.c.merged_into).where(_PRIOR.c.patient_id == item.patient_id)
-    return or_(patients.c.patient_id == item.patient_id, patients.c.key.in_(merged))
+def _agrees(key: Key) -> ColumnElement[bool]:
+    if key in _BY_NUMBER:
+        return _BY_NUMBER[key].in_(bindparam(key.name, expanding=True))
+    if key is Key.STATION:
+        there = step_stations.c.ae_title.in_(bindparam(key.name, expanding=True))
+        return exists().where(step_stations.c.step_key == steps.c.key, there)
+    if key is Key.PATIENT:
+        merged = select(_PRIOR.c.merged_into).where(_PRIOR.c.patient_id == bindparam(key.name))
+        return or_(patients.c.patient_id == bindparam(key.name), patients.c.key.in_(merged))
+    one = steps.c.step_id if key is Key.STEP else procedures.c.requested_procedure_id
+    return one == bindparam(key.name)
 
 
-def _at_station(item: Numbers) -> ColumnElement[bool]:
-    return exists().where(
-        step_stations.c.step_key == steps.c.key, step_stations.c.ae_title.in_(sorted(item.stations))
-    )
-
-
-def _starts(start: str, within: dt.timedelta) -> ColumnElement[bool]:
-    """Return the days on which a step must start; what is within the day is the ladder's affair."""
-    try:
-        day = dt.date.fromisoformat(start[:8])
-    except ValueError:
-        return steps.c.start == start
+def _days(start: str, within: dt.timedelta) -> tuple[str, str]:
+    """Return between which starts a step must be; what is within the day is the ladder's affair."""
     reach = dt.timedelta(days=within.days + 1)
     try:
-        first, last = (f"{each:%Y%m%d}" for each in (day - reach, day + reach + dt.timedelta(days=1)))
-    except OverflowError:
-        return steps.c.start == start
-    return and_(steps.c.start >= first, steps.c.start < last)
+        day = dt.date.fromisoformat(start[:8])
+        return f"{day - reach:%Y%m%d}", f"{day + reach + dt.timedelta(days=1):%Y%m%d}"
+    except (ValueError, OverflowError):  # what a device calls a date may be none
+        return "", ""
 
 
-def _select(condition: ColumnElement[bool]) -> Select[Any]:
-    return select(steps.c.key).select_from(steps.join(procedures).join(patients)).where(condition)
-
-
-def _keys(tx: Transaction, wanted: Iterable[Select[Any]]) -> set[int]:
+def _keys(tx: Transaction, item: Numbers, wanted: Iterable[_Wanted]) -> set[int]:
     keys: set[int] = set()
-    for each in wanted:
-        found = tx.connection.execute(each.limit(_MOST + 1)).scalars().all()
+    values = {key.name: value for key, value in _values(item).items()}
+    for statement, within in wanted:
+        first, last = _days(item.start, within)
+        found = tx.connection.scalars(statement, {**values, "first": first, "last": last}).all()
         keys.update(found if len(found) <= _MOST else ())
     return keys
 
@@ -135,12 +130,11 @@ def _load(tx: Transaction, keys: Collection[int]) -> list[Candidate]:
     if not keys:
         return []
     stations: dict[int, set[str]] = {}
-    for station in tx.connection.execute(select(step_stations).where(step_stations.c.step_key.in_(keys))):
+    for station in tx.connection.execute(_STATIONS, {"steps": list(keys)}):
         stations.setdefault(station.step_key, set()).add(station.ae_title)
-    rows = tx.connection.execute(_NUMBERS.where(steps.c.key.in_(keys)).order_by(steps.c.key)).all()
+    rows = tx.connection.execute(_NUMBERS, {"steps": list(keys)}).all()
     prior: dict[int, set[PatientId]] = {}
-    merged = _PRIOR.c.merged_into.in_({row.patient_key for row in rows})
-    for each in tx.connection.execute(select(_PRIOR).where(merged)):
+    for each in tx.connection.execute(_PRIOR_IDS, {"patients": list({row.patient_key for row in rows})}):
         prior.setdefault(each.merged_into, set()).add((each.patient_id, each.issuer))
     return [
         Candidate(row.key, Numbers(
@@ -158,9 +152,20 @@ def _load(tx: Transaction, keys: Collection[int]) -> list[Candidate]:
     ]  # fmt: skip
 
 
-_NUMBERS = select(
-    steps.c.key, steps.c.step_id, steps.c.modality, steps.c.state, steps.c.start, steps.c.start_time,
-    procedures.c.requested_procedure_id, procedures.c.accession, procedures.c.accession_issuer,
-    procedures.c.placer, procedures.c.placer_issuer, procedures.c.filler, procedures.c.filler_issuer,
-    procedures.c.study_instance_uid, procedures.c.patient_key, patients.c.patient_id, patients.c.issuer,
-).select_from(steps.join(procedures).join(patients))  # fmt: skip
+_NUMBERS = (
+    select(
+        steps.c.key, steps.c.step_id, steps.c.modality, steps.c.state, steps.c.start, steps.c.start_time,
+        procedures.c.requested_procedure_id, procedures.c.accession, procedures.c.accession_issuer,
+        procedures.c.placer, procedures.c.placer_issuer, procedures.c.filler, procedures.c.filler_issuer,
+        procedures.c.study_instance_uid, procedures.c.patient_key, patients.c.patient_id, patients.c.issuer,
+    )
+    .select_from(steps.join(procedures).join(patients))
+    .where(steps.c.key.in_(bindparam("steps", expanding=True)))
+    .order_by(steps.c.key)
+)  # fmt: skip
+_STATIONS = select(step_stations.c.step_key, step_stations.c.ae_title).where(
+    step_stations.c.step_key.in_(bindparam("steps", expanding=True))
+)
+_PRIOR_IDS = select(_PRIOR.c.merged_into, _PRIOR.c.patient_id, _PRIOR.c.issuer).where(
+    _PRIOR.c.merged_into.in_(bindparam("patients", expanding=True))
+)

@@ -1,6 +1,6 @@
 """Whose value counts where a performed step and its order differ (P35 `conflict`).
 
-What a device said is stored as it said it (B-35).  What is told and sent on of it holds the order's value
+What a device said is stored as it said it (B-35).  What its system is told of it holds the order's value
 where the device's profile prefers that: an accession number that an operator has edited goes no further.
 """
 

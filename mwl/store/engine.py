@@ -7,7 +7,9 @@ Writers say BEGIN IMMEDIATE, because a deferred BEGIN that turns into a writer m
 locked" at once, in spite of the timeout; readers say BEGIN.
 
 PostgreSQL: psycopg 3, optional.  Readers see one snapshot; nobody waits for ever for a lock, an
-answer or a peer that has gone.
+answer or a peer that has gone.  Of several brokers one at a time makes changes, as on SQLite: else an
+order and its exam that come in at two brokers at once would each miss the other and both be kept, and
+two batches would deadlock over the rows they share.
 """
 
 from __future__ import annotations
@@ -40,8 +42,13 @@ LOCK_TIMEOUT = 5 * SECONDS
 """How long a statement waits for somebody else's lock; MLLP senders commonly give up after 10 s or more."""
 
 STATEMENT_TIMEOUT = 30 * SECONDS
+SILENCE_TIMEOUT = 10 * SECONDS
+"""How long PostgreSQL waits for a broker in a transaction: one that is frozen must not keep its locks."""
+
 PEER_TIMEOUT = 10 * SECONDS
 """How long bytes sent to PostgreSQL may stay unacknowledged before the connection counts as lost."""
+
+_WRITERS = 0x6D776C77  # "mwlw": any number will do, as long as every broker takes the same
 
 CACHE = 64 * 1024  # KiB of pages per SQLite connection: the indexes of a million steps stay warm
 
@@ -133,7 +140,13 @@ def _postgresql(url: URL) -> Engine:
     def _limits(connection: Any, _record: object) -> None:
         connection.execute(f"SET lock_timeout = {LOCK_TIMEOUT}")
         connection.execute(f"SET statement_timeout = {STATEMENT_TIMEOUT}")
+        connection.execute(f"SET idle_in_transaction_session_timeout = {SILENCE_TIMEOUT}")
         connection.commit()
+
+    @event.listens_for(engine, "begin")
+    def _alone(connection: Connection) -> None:
+        if connection.get_execution_options().get("mwl_alone"):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
 
     @event.listens_for(engine, "handle_error")
     def _without_rows(context: ExceptionContext) -> None:
@@ -187,10 +200,13 @@ class Lost(Unavailable):
 class Link:
     """One thread's connection: opened at first use, and opened anew after it failed."""
 
-    def __init__(self, engine: Engine, *, writing: bool, patient: bool = True) -> None:
-        """One that is not *patient* never waits for a lock: it fails at once (SQLite)."""
+    def __init__(self, engine: Engine, *, writing: bool, alone: bool = False, patient: bool = True) -> None:
+        """One that writes *alone* begins when no other such has a transaction open; on SQLite all do.
+
+        One that is not *patient* never waits for a lock: it fails at once (SQLite).
+        """
         self._engine = engine
-        self._writing = writing
+        self._writing, self._alone = writing, alone
         self._patient = patient
         self._file = file_of(engine)
         self._inode: tuple[int, int] | None = None
@@ -232,6 +248,16 @@ class Link:
                 connection.invalidate()
 
     def _begun(self) -> Connection:
+        kept = self._connection is not None
+        try:
+            return self._begin()
+        except exc.DBAPIError as error:
+            if not (kept and error.connection_invalidated):
+                raise
+            self.close()  # the server was restarted while nobody asked
+            return self._begin()
+
+    def _begin(self) -> Connection:
         if self._connection is None:
             self._connection = self._open()
             self._inode = self._stat()
@@ -242,7 +268,7 @@ class Link:
     def _open(self) -> Connection:
         connection = self._engine.connect()
         if self._writing:
-            return connection.execution_options(mwl_writer=True)
+            return connection.execution_options(mwl_writer=True, mwl_alone=self._alone)
         if connection.dialect.name == "postgresql":
             # What is matched and what is then loaded must be of one moment.
             return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)

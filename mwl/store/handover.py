@@ -19,10 +19,9 @@ _Settled: TypeAlias = "tuple[asyncio.Future[Any], Future[Any]]"
 
 
 class Handover:
-    """Takes results to one loop; made in it."""
+    """Takes results to one loop."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._settled: deque[_Settled] = deque()
         self._woken = False
 
@@ -31,7 +30,7 @@ class Handover:
 
         Who is cancelled while waiting cancels *future*, which helps as long as nobody has begun with it.
         """
-        waiting: asyncio.Future[T] = self._loop.create_future()
+        waiting: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         future.add_done_callback(self._bring(waiting))
         try:
             return await waiting
@@ -45,7 +44,7 @@ class Handover:
             if not self._woken:
                 self._woken = True
                 with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                    self._loop.call_soon_threadsafe(self._arrive)
+                    waiting.get_loop().call_soon_threadsafe(self._arrive)
 
         return settled
 

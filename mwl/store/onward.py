@@ -38,7 +38,7 @@ class Notice(IntEnum):
     COMPLETED = 2
     DISCONTINUED = 3
     UPDATED = 4  # anything but the state
-    DELETED = 5
+    DELETED = 5  # it is not kept any more (`retention.finished`)
 
 
 ENDED: Final = {
@@ -103,11 +103,21 @@ def closed(tx: Transaction, step: PerformedStep, onward: Onward) -> None:
 def notify(tx: Transaction, step: PerformedStep, notices: Iterable[Notice], onward: Onward) -> None:
     """Have the subscribers hear what happened to a performed step."""
     for notice in notices:
-        facts = {"event": notice.name.replace("_", " "), "type": notice.value, "uid": step.uid}
-        for name in onward.subscribers:
-            outbox.enqueue(
-                tx, destination=name, thread=_thread(NOTIFICATION, step), facts=facts, kind=NOTIFICATION
-            )
+        _notify(tx, step.key, step.uid, notice, onward)
+
+
+def _notify(tx: Transaction, key: int, uid: str, notice: Notice, onward: Onward) -> None:
+    facts = {"event": notice.name.replace("_", " "), "type": notice.value, "uid": uid}
+    for name in onward.subscribers:
+        outbox.enqueue(
+            tx, destination=name, thread=_thread(NOTIFICATION, key), facts=facts, kind=NOTIFICATION
+        )
+
+
+def deleted(tx: Transaction, steps: Iterable[tuple[int, str]], onward: Onward) -> None:
+    """Have the subscribers hear that performed steps are not kept any more, each a key and a UID."""
+    for key, uid in steps:
+        _notify(tx, key, uid, Notice.DELETED, onward)
 
 
 def _send(tx: Transaction, step: PerformedStep, copies: Sequence[Copy], names: Iterable[str]) -> None:
@@ -117,7 +127,7 @@ def _send(tx: Transaction, step: PerformedStep, copies: Sequence[Copy], names: I
                 "event": copy.operation, "uid": step.uid, "request": copy.request,
                 "document": copy.document, "ends": copy.ends,
             }  # fmt: skip
-            outbox.enqueue(tx, destination=name, thread=_thread(FORWARD, step), facts=facts, kind=FORWARD)
+            outbox.enqueue(tx, destination=name, thread=_thread(FORWARD, step.key), facts=facts, kind=FORWARD)
 
 
 def _begun_with(tx: Transaction, step: PerformedStep, names: Collection[str]) -> list[str]:
@@ -125,11 +135,11 @@ def _begun_with(tx: Transaction, step: PerformedStep, names: Collection[str]) ->
     sent = select(rows.c.destination).where(
         rows.c.state.in_([state.value for state in OutboxState]),  # all: the index begins with it
         rows.c.destination.in_(names),
-        rows.c.thread == _thread(FORWARD, step),
+        rows.c.thread == _thread(FORWARD, step.key),
     )
     found = set(tx.connection.execute(sent).scalars())
     return [name for name in names if name in found]
 
 
-def _thread(kind: str, step: PerformedStep) -> str:
-    return f"{kind}:{step.key}"
+def _thread(kind: str, key: int) -> str:
+    return f"{kind}:{key}"

@@ -9,7 +9,8 @@ keeps for life: however often it is sent, the receiver can tell that it is the s
 A worker claims rows by writing its name and an end of lease into them.  The database decides who
 wins: PostgreSQL skips rows that another claim has locked, SQLite lets one writer in at a time, and
 the same statements serve both.  The time is the transaction's.  A worker that dies leaves a lease
-that runs out; then the row is claimable again, and is sent again with the same control ID.
+that runs out; then the row is claimable again, and is sent again with the same control ID.  A worker
+that outlives the database gives back what it could not settle then.
 
 Rows of one *thread* (one requested procedure) to one *destination* leave in the order in which they
 were written: a row can be claimed only when no earlier one is pending, so IN PROGRESS cannot be
@@ -159,6 +160,16 @@ def recover(tx: Transaction) -> None:
     if tx.connection.dialect.name == "sqlite":  # which one broker serves at a time
         leased = and_(_PENDING, _outbox.c.lease_owner.is_not(None))
         tx.connection.execute(update(_outbox).where(leased).values(lease_owner=None, lease_until=None))
+
+
+def relinquish(tx: Transaction, owner: str, *, destination: str, kind: str = STATUS) -> None:
+    """End the leases that *owner* still has on rows to *destination*, of which it has none under way.
+
+    It may have been heard: the attempt counts.
+    """
+    mine = and_(_PENDING, _outbox.c.lease_owner == owner, _outbox.c.destination == destination)
+    chosen = update(_outbox).where(mine, _outbox.c.kind == kind)
+    tx.connection.execute(chosen.values(lease_owner=None, lease_until=None))
 
 
 def composed(tx: Transaction, key: int, payload: bytes) -> bytes:

@@ -8,11 +8,12 @@ may be known for exams that one COMPLETED performed step completes, whatever els
 What counts as if it had never been: an exam for which the wrong worklist entry had been selected (B-33),
 or whose end, by the profile, puts the step back.  If nothing else is left, the step goes back on the
 worklist.  What does not count at all: processing that a profile attaches (M09).  And an exam of a patient
-who is not the order's does not close it (F51): its step stays STARTED until a person has decided.
+who is not the order's does not close it (F51): it counts as one that runs until a person has decided.
 
 MPPS is the truth of what happened (B-36): it moves a step on even if its order was cancelled or closed by
-hand meanwhile.  Only the way back is open to a step that runs, and to no other, unless a person unlinks
-what had brought it where it is.
+hand meanwhile.  But a step that is closed begins again by a further exam only, never by the end of one; and
+the way back is open to a step that runs, and to no other, unless a person unlinks what had brought it where
+it is.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from sqlalchemy import bindparam, select
 from mwl import lifecycle
 from mwl.conduct import Conducts
 from mwl.discontinuation import REASONS, WRONG_ENTRY, reasons
-from mwl.lifecycle import PerformedState, StepEvent, StepState
+from mwl.lifecycle import CLOSED, PerformedState, StepEvent, StepState
 from mwl.model import Document, values
 from mwl.store import linking, transitions
 from mwl.store.promoted import load
@@ -105,7 +106,7 @@ def _effect(exam: Exam, earlier: Sequence[Exam], conducts: Conducts) -> Effect:
         codes = reasons(exam.document)
         effect = Effect(conduct.discontinuation(codes), why=", ".join(REASONS[code] for code in codes))
     if exam.rule.endswith(CONFLICT) and effect.state is not StepState.SCHEDULED:
-        return Effect(StepState.STARTED)
+        return Effect(conduct.begun)
     return effect
 
 
@@ -140,18 +141,20 @@ def follow(
     source: str,
     conducts: Conducts,
     reason: str = "",
+    begins: bool = False,
     undoing: StepState | None = None,
 ) -> Followed:
     """Bring a scheduled step to the state its exams give it.
 
-    *reason* is a person's, or the clock's.  *undoing* is the state that an exam had brought it to that is
-    no longer linked: from there, too, the way back is open.
+    *reason* is a person's, or the clock's.  *begins* is whether an exam is new to the step.  *undoing* is the
+    state that an exam had brought it to that is no longer linked: from there, too, the way back is open.
     """
     # The lock first: what another broker has committed to this step's performed steps is seen after it.
     before = transitions.state(tx, step_key)
     found = effects(_exams(tx, step_key), conducts)
     wanted = goal(found.values())
-    if wanted is before:
+    stands = wanted is StepState.STARTED and before in CLOSED and not begins and before is not undoing
+    if wanted is before or stands:
         after = before
     elif wanted is StepState.SCHEDULED:
         after = _reopen(tx, step_key, before, source, reason or _why(found), undoing)

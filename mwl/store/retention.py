@@ -12,10 +12,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection
 
-from sqlalchemy import and_, delete, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, true
 
 from mwl.lifecycle import CLOSED, PerformedState
-from mwl.store import allowances
+from mwl.store import allowances, onward
+from mwl.store.onward import NOBODY, Onward
 from mwl.store.tables import messages, patients, performed, performed_links, procedures, steps
 from mwl.store.transaction import Transaction, stamp
 
@@ -44,8 +45,13 @@ PROCEDURES = 50
 """Requested procedures of one transaction; each has a few steps with their histories and exams."""
 
 
-def purge_finished(tx: Transaction, before: dt.datetime, *, most: int = PROCEDURES) -> int:
-    """Delete requested procedures that were finished before an instant; return how many, *most* at most."""
+def purge_finished(
+    tx: Transaction, before: dt.datetime, *, most: int = PROCEDURES, told: Onward = NOBODY
+) -> int:
+    """Delete requested procedures that were finished before an instant; return how many, *most* at most.
+
+    *told* is who hears of performed steps that go with them.
+    """
     old = stamp(before)
     sibling = steps.alias("sibling")
     unfinished = exists().where(
@@ -71,11 +77,13 @@ def purge_finished(tx: Transaction, before: dt.datetime, *, most: int = PROCEDUR
     locked = select(procedures.c.key, procedures.c.patient_key).where(procedures.c.key.in_(found))
     rows = tx.connection.execute(locked.with_for_update(skip_locked=True)).all() if found else []
     if rows:
-        _delete_procedures(tx, [row.key for row in rows], {row.patient_key for row in rows})
+        _delete_procedures(tx, [row.key for row in rows], {row.patient_key for row in rows}, told)
     return len(rows)
 
 
-def _delete_procedures(tx: Transaction, keys: Collection[int], patient_keys: Collection[int]) -> None:
+def _delete_procedures(
+    tx: Transaction, keys: Collection[int], patient_keys: Collection[int], told: Onward
+) -> None:
     linked = (
         select(performed_links.c.performed_key)
         .join(steps, steps.c.key == performed_links.c.step_key)
@@ -84,7 +92,7 @@ def _delete_procedures(tx: Transaction, keys: Collection[int], patient_keys: Col
     exams = tx.connection.scalars(linked).all()
     tx.connection.execute(delete(procedures).where(procedures.c.key.in_(keys)))
     left = exists().where(performed_links.c.performed_key == performed.c.key)
-    tx.connection.execute(delete(performed).where(performed.c.key.in_(exams), ~left))
+    _delete_performed(tx, and_(performed.c.key.in_(exams), ~left), told)
     # A prior ID leads to its patient, and a patient with prior IDs is still asked for by them.
     prior = patients.alias("prior")
     needed = or_(
@@ -95,7 +103,7 @@ def _delete_procedures(tx: Transaction, keys: Collection[int], patient_keys: Col
     tx.connection.execute(delete(patients).where(patients.c.key.in_(patient_keys), ~needed))
 
 
-def purge_performed(tx: Transaction, before: dt.datetime, *, most: int = BATCH) -> int:
+def purge_performed(tx: Transaction, before: dt.datetime, *, most: int = BATCH, told: Onward = NOBODY) -> int:
     """Delete performed steps without an order that ended before an instant; return how many, as above."""
     final = [state.value for state in PerformedState if state is not PerformedState.IN_PROGRESS]
     linked = exists().where(performed_links.c.performed_key == performed.c.key)
@@ -108,5 +116,10 @@ def purge_performed(tx: Transaction, before: dt.datetime, *, most: int = BATCH) 
     )
     keys = tx.connection.scalars(old).all()
     if keys:
-        tx.connection.execute(delete(performed).where(performed.c.key.in_(keys)))
+        _delete_performed(tx, performed.c.key.in_(keys), told)
     return len(keys)
+
+
+def _delete_performed(tx: Transaction, which: ColumnElement[bool], told: Onward) -> None:
+    gone = delete(performed).where(which).returning(performed.c.key, performed.c.sop_instance_uid)
+    onward.deleted(tx, [(key, uid) for key, uid in tx.connection.execute(gone)], told)

@@ -57,8 +57,9 @@ def link(
         tx.connection.execute(
             insert(performed_links).values(performed_key=key, step_key=step_key, rule=BY_HAND)
         )
-    followed = attaching.follow(tx, [step_key], under, source=decision.by, reason=decision.reason)
-    if step_key not in known:
+    new = step_key not in known
+    followed = attaching.follow(tx, [step_key], under, source=decision.by, reason=decision.reason, begins=new)
+    if new:
         attaching.tell_begun(tx, step, followed, under)
     if step.state is not PerformedState.IN_PROGRESS:
         attaching.tell_ended(tx, step, followed, under)

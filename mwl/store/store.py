@@ -22,8 +22,8 @@ from mwl.errors import Unavailable
 from mwl.store import engine as engines
 from mwl.store import migrations, tables
 from mwl.store.engine import Link, Lost
-from mwl.store.handover import Handover
 from mwl.store.glance import Glance
+from mwl.store.handover import Handover
 from mwl.store.transaction import Transaction
 from mwl.store.writer import T, Work, Writer
 

@@ -90,7 +90,7 @@ class Writer:
         *,
         waiting: int = WAITING,
     ) -> None:
-        self._link = Link(engine, writing=True)
+        self._link = Link(engine, writing=True, alone=True)
         self._clock = clock
         self._announce = announce
         self._queue: queue.Queue[_Change | None] = queue.Queue()

@@ -143,12 +143,14 @@ class _Drafting:
         return f"{queries} of {_plain(self._ae)}, asked {often} {when}"
 
     def _nearest(self) -> str:
-        """Return the profile whose implementation class UIDs are nearest to the device's, as a remark."""
+        """Return the profiles whose implementation class UIDs are nearest to the device's, as a remark."""
         own = self._usual("implementation_uid")[0]
-        found = max(((_common(own, uid), name, uid) for name, uid in self._known_uids()), default=(0, "", ""))
-        if found[0] < _VENDOR:
+        found = [(_common(own, uid), name, uid) for name, uid in self._known_uids()]
+        most = max((common for common, _, _ in found), default=0)
+        if most < _VENDOR:
             return ""
-        return f"nearest by implementation class UID: {found[1]} ({found[2]}); this device's is {_plain(own)}"
+        nearest = ", ".join(f"{name} ({uid})" for common, name, uid in found if common == most)
+        return f"nearest by implementation class UID: {nearest}; this device's is {_plain(own)}"
 
     def _known_uids(self) -> Iterator[tuple[str, str]]:
         for name in self._profiles.names:

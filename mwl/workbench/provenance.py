@@ -5,6 +5,7 @@ Nothing is worked out a second time: the notes are those that the answering itse
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from mwl.model import STEP_SEQUENCE, Document, Element, WorklistItem
 from mwl.query import Path
 
 LABEL = paths.show(("00080005",))
+
+_ITEM_NUMBER = re.compile(r"\[[0-9]+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,40 @@ def _says_something(note: Note) -> bool:
     return any(element is not None and "Value" in element for element in (note.before, note.after))
 
 
+def concerning(notes: Sequence[Note], sent: Document, asked: Document | None) -> list[Note]:
+    """Return the notes on what is in *sent*, and on what was taken out of it though *asked* for.
+
+    Lines work on the whole order before it is cut to the request: what they did to the rest of it never
+    reached the device.  With None all that the order holds was to be sent.
+    """
+    there = {name for name, _, _ in values(sent)}
+    wanted = None if asked is None else {name for name, _, _ in values(asked)}
+    return [
+        note
+        for note in notes
+        if note.stage == Stage.ENCODE
+        or _is_in(there, note.path)
+        or (note.after is None and (wanted is None or _is_in(wanted, _ITEM_NUMBER.sub("", note.path))))
+    ]
+
+
+def _is_in(names: set[str], path: str) -> bool:
+    """Tell whether one of *names* is *path*, around it or inside it; or was before flattening."""
+    if any(_holds(name, path) or _holds(path, name) for name in names):
+        return True
+    parts = path.split(".")
+    around = (".".join(parts[:at]) for at in range(1, len(parts)))
+    return any(
+        ".".join((*parts[:at], *parts[at + 1 :])) in names
+        for at, sequence in enumerate(around)
+        if not any(_holds(sequence, name) for name in names)
+    )
+
+
+def _holds(around: str, name: str) -> bool:
+    return name == around or name.startswith((f"{around}.", f"{around}["))
+
+
 def charset(notes: Sequence[Note]) -> tuple[str, str]:
     """Return why a response is in its character set with what was done for it, and the line that says so."""
     for note in notes:
@@ -107,7 +144,7 @@ def inside(under: str, tag: str, index: int) -> str:
 def _touching(notes: Sequence[Note], name: str) -> Iterator[Note]:
     """Yield the notes about a value, or about a sequence around it."""
     for note in notes:
-        if name == note.path or name.startswith((f"{note.path}.", f"{note.path}[")):
+        if _holds(note.path, name):
             yield note
 
 

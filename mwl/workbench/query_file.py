@@ -8,8 +8,9 @@ import json
 import re
 from dataclasses import dataclass
 
-from mwl.dicom.encoding import decode_dataset
+from mwl.dicom.encoding import Unencodable, decode_dataset, encode_dataset
 from mwl.errors import BadDocument, Problem
+from mwl.mapping.text.charset import Unfit, parse_terms
 from mwl.model import Document, text
 from mwl.workbench import dcmdump
 from mwl.workbench.bench import EXPLICIT_LE
@@ -19,6 +20,8 @@ _MAGIC = b"DICM"
 _GROUP_LENGTH = 12  # octets of (0002,0000), explicit VR little endian
 _TRANSFER_SYNTAX = "00020010"
 _IMPLICIT_LE, _EXPLICIT_BE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
+_UTF_8 = "ISO_IR 192"
+_TAG = re.compile(r"\((?P<group>[0-9A-F]{4}),(?P<element>[0-9A-F]{4})\)")  # as encoders name it
 _VR = re.compile(rb"[A-Z]{2}")
 
 
@@ -37,16 +40,37 @@ def read_identifier(raw: bytes, name: str) -> Identifier:
     if b"\0" in raw:  # text holds none, a data set some
         return Identifier(raw, _guessed(raw))
     if not raw.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")):
-        return Identifier(_dumped(raw, name))
+        return Identifier(_checked(_dumped(raw, name), raw, name))
     try:
         keys = json.loads(raw)
     except ValueError as error:
         line = getattr(error, "lineno", 1)
         raise _wrong(name, f"not JSON: {error}", line) from None
+    except RecursionError:
+        raise _wrong(name, "is nested too deeply") from None
     elements = keys.values() if isinstance(keys, dict) else [None]
     if not all(isinstance(each, dict) and "vr" in each for each in elements):
         raise _wrong(name, 'not a data set in the DICOM JSON model: {"00100010": {"vr": "PN"}, ...}')
-    return Identifier({tag.upper(): element for tag, element in keys.items()})
+    return Identifier(_checked({tag.upper(): element for tag, element in keys.items()}, raw, name))
+
+
+def _checked(keys: Document, raw: bytes, name: str) -> Document:
+    """Return *keys* once every value can be written; whether its character set holds them is not asked."""
+    try:
+        encode_dataset(keys, EXPLICIT_LE, parse_terms([_UTF_8]))
+    except (Unencodable, Unfit) as error:
+        raise _wrong(name, str(error), _line_of(str(error), raw)) from None
+    return keys
+
+
+def _line_of(message: str, raw: bytes) -> int:
+    """Return the line of the attribute that *message* begins with; 1 where several have its tag."""
+    tag = _TAG.match(message)
+    if tag is None:
+        return 1
+    group, element = tag["group"].encode(), tag["element"].encode()
+    places = list(re.finditer(rb'"%s%s"|\(%s,%s\)' % (group, element, group, element), raw, re.IGNORECASE))
+    return raw.count(b"\n", 0, places[0].start()) + 1 if len(places) == 1 else 1
 
 
 def _of_dicom_file(content: bytes, name: str) -> Identifier:

@@ -11,6 +11,7 @@ from mwl.errors import MwlError
 from mwl.mapping.devices.device import Entry, Excluded, Withheld
 from mwl.mapping.trace import Note, Recorder
 from mwl.model import WorklistItem
+from mwl.workbench import provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Response:
 
     item: WorklistItem
     steps: tuple[int, ...]  # keys of the steps in it
-    notes: tuple[Note, ...]
+    notes: tuple[Note, ...]  # of one that is sent, those on what the device gets or asked for
     composed: Composed | None = None
     reason: str = ""
     path: str = ""  # the attribute it failed by
@@ -46,4 +47,7 @@ def response_to(asked: Asked, entry: Entry) -> Response:
         return Response(item, keys, notes, None, left_out.reason, left_out.path, origin, intended)
     except MwlError as error:
         return Response(item, keys, tuple(recorder.notes), None, str(error))
-    return Response(item, keys, tuple(recorder.notes), composed)
+    returned = asked.profile.written.data.get("return")
+    whole = isinstance(returned, dict) and returned.get("mode") == "all"
+    told = provenance.concerning(recorder.notes, composed.document, None if whole else asked.requested)
+    return Response(item, keys, tuple(told), composed)

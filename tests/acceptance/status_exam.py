@@ -38,9 +38,11 @@ def send(broker: Any, message: str) -> str:
     return str(answer.decode().split("MSA|")[1][:2])
 
 
-def order(broker: Any, n: int, name: str = "DOE^JANE", *, patient: int | None = None) -> None:
-    """Order an exam as the RIS."""
-    message = ORDER.format(n=n, name=name, patient=patient or n, system="RIS", control_id=f"C{n}")
+def order(
+    broker: Any, n: int, system: str = "RIS", *, name: str = "DOE^JANE", patient: int | None = None
+) -> None:
+    """Order an exam as a system."""
+    message = ORDER.format(n=n, name=name, patient=patient or n, system=system, control_id=f"C{n}")
     assert send(broker, message) == "AA"
 
 
@@ -131,9 +133,9 @@ def _code(value: str, meaning: str) -> Dataset:
     return code
 
 
-def told(port: int, **status: object) -> Mapping[str, Any]:
-    """Return the systems of a configuration: a RIS that is told at *port*."""
-    return {"RIS": {"application": "RIS", "status": {"to": f"127.0.0.1:{port}", **status}}}
+def told(port: int, name: str = "RIS", **status: object) -> Mapping[str, Any]:
+    """Return the systems of a configuration: one that is told at *port*."""
+    return {name: {"application": name, "status": {"to": f"127.0.0.1:{port}", **status}}}
 
 
 def outbox(broker: Any, *options: str) -> Sequence[Mapping[str, Any]]:
@@ -144,6 +146,6 @@ def outbox(broker: Any, *options: str) -> Sequence[Mapping[str, Any]]:
     return found[::-1]
 
 
-def states(broker: Any) -> list[str]:
-    """Return the states of all rows, the oldest first."""
-    return [row["state"] for row in outbox(broker)]
+def states(broker: Any, *options: str) -> list[str]:
+    """Return the states of rows, the oldest first."""
+    return [row["state"] for row in outbox(broker, *options)]

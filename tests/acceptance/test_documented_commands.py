@@ -15,7 +15,7 @@ import click
 import pytest
 
 from mwl.cli import cli
-from mwl.store import Transaction, open_store, outbox
+from mwl.store import Transaction, open_store, outbox, performed
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -34,13 +34,14 @@ def shown(path: Path) -> list[tuple[list[str], int]]:
 
 @pytest.fixture
 def broker(serving: Callable[..., contextlib.AbstractContextManager[Any]], tmp_path: Path) -> Iterator[Any]:
-    """A broker that takes anyone, with an order, two parked messages, and the examples beside it."""
+    """A broker that takes anyone, with an order, an exam, two parked messages, and the examples beside it."""
     (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
     anyone = {"*": {"profile": "generic"}}
     with serving(tmp_path, devices=anyone, systems={"RIS": {"application": "*"}}) as running:
         assert running.run("hl7", "send", "fixtures/hl7/orm-2.3-without-zds.hl7").returncode == 0
         store = open_store(f"sqlite:///{tmp_path / 'mwl.db'}")
         store.write_now(park)
+        store.write_now(perform)
         store.close_now()
         yield running
 
@@ -51,6 +52,12 @@ def park(tx: Transaction) -> None:
         facts = {"event": "IP", "at": tx.now.isoformat()}
         outbox.enqueue(tx, destination="OLD", thread=f"procedure:{n}", facts=facts)
         outbox.parked(tx, n, "AE not known")
+
+
+def perform(tx: Transaction) -> None:
+    """Store an exam without an order, which nobody has ended."""
+    document = {"00400252": {"vr": "CS", "Value": ["IN PROGRESS"]}}
+    performed.create(tx, "1.2.276.0.99.7.1", document, calling_ae="CT1", told=())
 
 
 def run(broker: Any, arguments: list[str]) -> subprocess.CompletedProcess[str]:

@@ -15,6 +15,7 @@ from mwl.broker import forwarder as module
 from mwl.broker.forwarder import Forwarder, Recipient
 from mwl.dicom.encoding import encode_dataset
 from mwl.dicom.requestor import Peer
+from mwl.errors import Unavailable
 from mwl.hl7.courier import Pace
 from mwl.lifecycle import OutboxState
 from mwl.mapping.text.charset import UTF8
@@ -382,3 +383,25 @@ async def test_nothing_is_sent_to_whom_nothing_is_configured(
     await settled(store, DELIVERED)
 
     assert said(pacs.told) == [("N-CREATE", "1.2.2")]
+
+
+async def test_an_answer_that_could_not_be_recorded_counts_as_lost(
+    store: Store, pacs: Receiver, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database went away for a moment: the request is sent again, and 0111 is no refusal."""
+    record, failures = outbox.delivered, iter([True])
+
+    def delivered(tx: Transaction, key: int) -> None:
+        if next(failures, False):
+            raise Unavailable("gone for a moment")
+        record(tx, key)
+
+    monkeypatch.setattr(outbox, "delivered", delivered)
+    created = iter([0x0000])
+    pacs.reply = lambda told: next(created, 0x0111)
+    begin(store, "1.2.1")
+
+    await start(pacs)
+    (row,) = await settled(store, DELIVERED)
+
+    assert (said(pacs.told), row.attempts) == ([("N-CREATE", "1.2.1")] * 2, 2)

@@ -176,3 +176,43 @@ def test_programs_get_every_part_of_a_finding(mwl, write):
         "code": "L1",
         "message": "unknown attribute 'PatientNmae': did you mean 'PatientName'?",
     }
+
+
+@pytest.mark.parametrize("folder", ["drafts", "mappings/devices"])
+@pytest.mark.parametrize("text", ["", "# nothing yet\n"])
+def test_a_file_without_a_profile_is_told_where_it_is_named(mwl, write, folder, text):
+    """In the folder it may stand: nobody asked about it."""
+    path = write("empty", folder=folder)
+    path.write_text(text)
+
+    named, whole = mwl("mapping", "check", path), mwl("mapping", "check")
+
+    assert (named.code, named.out) == (1, f"{path}:1:1: error: no profile in it\n")
+    assert whole.code == 0
+
+
+@pytest.mark.parametrize("head", ["profile: [x]", "profile: x\nextends: {a: b}", "extends: generic"])
+def test_a_wrong_name_hides_no_other_mistake(mwl, write, head):
+    """All are told at once, those of systems, too."""
+    device = write("our-ct")
+    device.write_text(f"{head}\nstatus: hypothesis\nvars: {{room: 1}}\nlimit: {{mx: 3}}\n")
+    system = device.parents[1] / "systems" / "ours.yaml"
+    system.parent.mkdir()
+    system.write_text(f"{head}\nstp: {{Modality: {{from: OBR-24}}}}\n")
+
+    lines = mwl("mapping", "check").out.splitlines()
+
+    assert len(lines) == 4
+    assert sum(line.startswith(f"{device}:") for line in lines) == 2
+    assert any("unknown key 'mx': did you mean 'max'?" in line for line in lines)
+    assert any("unknown key 'stp': did you mean 'step'?" in line for line in lines)
+
+
+def test_a_wrong_name_hides_no_unknown_parent(mwl, write):
+    """Nor variables that are none."""
+    path = write("our-ct")
+    path.write_text("profile: [x]\nextends: generc\nstatus: hypothesis\nvars: [room]\n")
+
+    found = [line.split(":")[1] for line in mwl("mapping", "check", path).out.splitlines()]
+
+    assert found == ["1", "2", "4"]

@@ -267,3 +267,52 @@ def test_what_a_device_sent_cannot_move_the_cursor(mwl, house):
 
     assert "\x1b[2J" not in done.out
     assert "Chest\\x1b[2J" in done.out
+
+
+def test_what_the_device_did_not_get_was_not_changed(mwl, house):
+    """Lines work on the whole order; what they did to attributes that nobody asked for is not told."""
+    house.profile("truncate: {PatientName: 3, RequestedProcedureComments: 2}\nremove: [PatientSex]\n")
+    house.order(1, PatientSex="F", RequestedProcedureComments="with contrast")
+    captured(house, "PatientName")
+
+    narrow, wide = mwl("mapping", "explain", "CT1"), mwl("mapping", "explain", "CT1", TODAY)
+    (response,) = mwl("mapping", "explain", "CT1", "--json").json["responses"]
+    (all_of_it,) = mwl("mapping", "explain", "CT1", TODAY, "--json").json["responses"]
+
+    assert "PatientName" in narrow.out
+    assert "RequestedProcedureComments" not in narrow.out
+    assert "RequestedProcedureComments" in wide.out
+    assert "PatientSex" in wide.out
+    assert [each["path"] for each in response["dropped"]] == []
+    assert [each["path"] for each in all_of_it["dropped"]] == ["PatientSex"]
+
+
+@pytest.mark.parametrize("command", [("explain", "CT1", "--query"), ("learn", "CT1", "--file")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{\n"00100010": {"vr": "PN", "Value": ["DOE"]}}', "2:1: error: (0010,0010) PN: not a person name"),
+        ('{"00400100": {"vr": "SQ", "Value": [{\n"00080060": {"vr": "CS", "Value": ["C\\\\T"]}}]}}',
+         "2:1: error: (0008,0060) CS: a backslash inside a value"),
+        (json.dumps({"00080060": {"vr": "CS", "Value": ["C" * 70_000]}}), "1:1: error: (0008,0060): too long for CS"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_in_a_file_is_a_mistake_at_its_line(mwl, house, tmp_path, command, text, message):
+    """As a file that cannot be read is: with the attribute, and the same end."""
+    (tmp_path / "q.json").write_text(text)
+
+    done = mwl("mapping", *command, tmp_path / "q.json")
+
+    assert done.code == 78
+    assert done.err == f"{tmp_path}/q.json:{message}\n"
+
+
+def test_a_value_that_its_character_set_lacks_is_told_with_the_file(mwl, house, tmp_path):
+    """A name in Chinese without a character set cannot be asked."""
+    name = {"vr": "PN", "Value": [{"Alphabetic": "\u738b^\u5c0f\u660e"}]}
+    (tmp_path / "q.json").write_text(json.dumps({"00100010": name}))
+
+    done = mwl("mapping", "explain", "CT1", "--query", tmp_path / "q.json")
+
+    assert done.code == 78
+    assert done.err.startswith(f"{tmp_path}/q.json:1:1: error: (0010,0010): ")

@@ -109,3 +109,15 @@ def test_nothing_is_stored(mwl, house, fixtures):
 
     assert mwl("steps", "list", "--json").json == []
     assert mwl("hl7", "list", "--json").json == []
+
+
+def test_what_is_no_message_is_told_to_be_none(mwl, house, tmp_path):
+    """Not whose it is not."""
+    (tmp_path / "note.txt").write_text("call the ward\n")
+
+    done = mwl("mapping", "try", tmp_path / "note.txt", "--ae", "CT1", CT)
+
+    assert done.code == 1
+    assert done.out.splitlines()[0] == "message 1: no HL7 message: AR"
+    assert "the message does not begin with MSH" in done.out
+    assert "nobody configured" not in done.out

@@ -26,6 +26,7 @@ STUCK = 90.0  # seconds without a moment, or until workers end: then something h
 LEASE = 180.0  # seconds: those of a broker that was killed run out after 120 (`mwl.hl7.courier`)
 
 ASKED, ANSWERED, TOLD = "asked", "answered", "told"
+DOUBTED, PUT_OFF = "without an answer", "told to try again"
 _KINDS = {ASKED: 5, ANSWERED: 3, TOLD: 3}
 _WHILE_STARTING = 0.1  # of kills
 _LATER = {ASKED: 0.012, ANSWERED: 0.03, TOLD: 0.003}  # seconds at most
@@ -46,10 +47,10 @@ class Moments:
             self.counts[kind] += 1
             self._changed.notify_all()
 
-    def wait(self, kind: str, count: int) -> None:
-        """Return when that many more moments of a kind have come."""
+    def wait(self, kind: str, count: int, *, since: int | None = None) -> None:
+        """Return when so many more moments of a kind have come, from now on or above a count."""
         with self._changed:
-            wanted = self.counts[kind] + count
+            wanted = count + (self.counts[kind] if since is None else since)
             if not self._changed.wait_for(lambda: self.counts[kind] >= wanted, STUCK):
                 raise TimeoutError(f"nothing was {kind} for {STUCK:g} s")
 
@@ -69,11 +70,11 @@ class Moments:
 
     def doubted(self) -> None:
         """See `Watcher`."""
-        self.reached("doubted")
+        self.reached(DOUBTED)
 
     def put_off(self) -> bool:
         """See `Watcher`."""
-        self.reached("put off")
+        self.reached(PUT_OFF)
         return self.patient is not None and self.patient.wait(STUCK)
 
     def told(self) -> None:
@@ -106,8 +107,7 @@ class Report:
             "exams": self.exams,
             "requests": self.counts[ASKED],
             "acknowledged changes": self.counts[ANSWERED],
-            "without an answer": self.counts["doubted"],
-            "told to try again": self.counts["put off"],
+            **{kind: self.counts[kind] for kind in (DOUBTED, PUT_OFF)},
             "lost": len(found.lost),
             "doubled": len(found.doubled),
             "half done": len(found.half_done),

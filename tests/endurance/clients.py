@@ -1,4 +1,4 @@
-"""An order's sender on a plain socket, and a device on pynetdicom.
+"""An order's sender and a device, on plain sockets.
 
 Each keeps its connection as long as that lasts.  Whoever gets no answer cannot know what became of the request:
 that is `Unanswered`, and the client repeats it, as a RIS and a modality do.
@@ -7,21 +7,24 @@ that is `Unanswered`, and the client repeats it, as a RIS and a modality do.
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from io import BytesIO
 
 import hl7
 from pydicom.dataset import Dataset
-from pynetdicom import AE
-from pynetdicom.association import Association
-from pynetdicom.sop_class import ModalityPerformedProcedureStep as _MPPS
-from pynetdicom.sop_class import ModalityWorklistInformationFind as _WORKLIST
+from pynetdicom.dsutils import decode, encode
 
-PENDING = (0xFF00, 0xFF01)
+from foreign.dicom import device
+from foreign.dicom.device import ACCEPT, IMPLICIT, REJECT, TIMEOUT, Message
+from foreign.dicom.identifier import WORKLIST
+
+END = b"\x1c\r"
+MPPS = "1.2.840.10008.3.1.2.3.3"
 LATER = (0xA700, 0xC001)
 FAILURE = 0x0110
-END = b"\x1c\r"
-TIMEOUT = 60  # seconds; nothing here is a test of time
+N_SET_RQ, N_CREATE_RQ = 0x0120, 0x0140
 
 Address = tuple[str, int]
 
@@ -85,82 +88,105 @@ class Sender:
         return answer
 
 
+@dataclass(frozen=True)
+class Status:
+    """How a performed step's request was answered."""
+
+    code: int
+    error_id: int | None = None
+
+
 class Device:
     """A modality: it asks for its worklist and reports what it performs."""
 
     def __init__(self, title: str, address: Callable[[], Address]) -> None:
-        self._address = address
-        self._entity = AE(ae_title=title)
-        for context in (_WORKLIST, _MPPS):
-            self._entity.add_requested_context(context)
-        for name in ("acse_timeout", "dimse_timeout", "network_timeout"):
-            setattr(self._entity, name, TIMEOUT)
-        self._association: Association | None = None
+        self._title, self._address = title, address
+        self._connection: device.Device | None = None
         self.broken = 0
         """Associations that ended before the answer, or were not to be had."""
 
     def find(self, keys: Dataset) -> list[Dataset]:
         """Return the items of a worklist; raise `TryAgain`, or `Refused`, where its status is no success."""
-        found: list[Dataset] = []
 
-        def ask(association: Association) -> Dataset:
-            found.clear()
-            for status, item in association.send_c_find(keys, _WORKLIST):
-                if status.get("Status") not in PENDING:
-                    return status
-                assert item is not None
-                found.append(item)
-            return Dataset()
+        def ask(to: device.Device) -> list[Message]:
+            to.find(_encoded(keys))
+            return to.answer()
 
-        answer = self._asked(ask)
-        if answer.Status:
-            kind = TryAgain if answer.Status in LATER else Refused
-            raise kind(f"C-FIND {answer.Status:04X}")
-        return found
+        *pending, final = self._asked(ask)
+        if final.status:
+            kind = TryAgain if final.status in LATER else Refused
+            raise kind(f"C-FIND {final.status:04X}")
+        return [decode(BytesIO(each.data), True, True) for each in pending]
 
-    def create(self, uid: str, attributes: Dataset) -> Dataset:
-        """Return the status of an N-CREATE, with the fields that came along; raise `TryAgain`."""
-        return _judged(self._asked(lambda to: to.send_n_create(attributes, _MPPS, uid)[0]))
+    def create(self, uid: str, attributes: Dataset) -> Status:
+        """Return how an N-CREATE was answered; raise `TryAgain`."""
+        return self._report({0x0002: MPPS, 0x1000: uid}, N_CREATE_RQ, attributes)
 
-    def set(self, uid: str, attributes: Dataset) -> Dataset:
-        """Return the status of an N-SET, with the fields that came along; raise `TryAgain`."""
-        return _judged(self._asked(lambda to: to.send_n_set(attributes, _MPPS, uid)[0]))
+    def set(self, uid: str, attributes: Dataset) -> Status:
+        """Return how an N-SET was answered; raise `TryAgain`."""
+        return self._report({0x0003: MPPS, 0x1001: uid}, N_SET_RQ, attributes)
 
     def close(self) -> None:
         """Release the association."""
-        association, self._association = self._association, None
-        if association is not None and association.is_established:
-            association.release()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.release()
+            except OSError:
+                pass
+            finally:
+                connection.close()
 
-    def _asked(self, ask: Callable[[Association], Dataset]) -> Dataset:
-        answer: Any = Dataset()
+    def _report(self, about: dict[int, str], kind: int, attributes: Dataset) -> Status:
+        elements = {number: _even(text) for number, text in about.items()}
+        elements |= {0x0100: _us(kind), 0x0110: _us(1), 0x0800: _us(1)}
+        data = _encoded(attributes)
+
+        def ask(to: device.Device) -> list[Message]:
+            to.command(elements, context=3)
+            to.send(struct.pack(">BxIIBB", device.DATA, len(data) + 6, len(data) + 2, 3, 2) + data)
+            return to.answer()
+
+        (answer,) = self._asked(ask)
+        error_id = answer.command.get(0x0903)
+        # Beside an Error ID it is about the performed step, and will be the same tomorrow.
+        if answer.status == FAILURE and error_id is None:
+            raise TryAgain("MPPS 0110")
+        return Status(answer.status, error_id and int.from_bytes(error_id, "little"))
+
+    def _asked(self, ask: Callable[[device.Device], list[Message]]) -> list[Message]:
         try:
-            answer = ask(self._associated())
-        except (RuntimeError, OSError):  # pynetdicom: no association is established
-            pass
-        if "Status" not in answer:
-            association, self._association = self._association, None
-            if association is not None and association.is_established:
-                association.abort()
+            return ask(self._associated())
+        except TimeoutError:
+            raise
+        except (OSError, AssertionError):  # the latter: A-ABORT, or nothing more, where an answer was due
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
             self.broken += 1
-            raise Unanswered
-        return answer
+            raise Unanswered from None
 
-    def _associated(self) -> Association:
-        if self._association is not None and not self._association.is_established:
-            self._association = None
-            self.broken += 1
-        if self._association is None:
-            host, port = self._address()
-            self._association = self._entity.associate(host, port, ae_title="MWL")
-            if self._association.is_rejected:
-                self._association = None
+    def _associated(self) -> device.Device:
+        if self._connection is None:
+            self._connection = device.Device(self._address())
+            contexts = ((WORKLIST, [IMPLICIT]), (MPPS, [IMPLICIT]))
+            self._connection.send(device.associate_rq(*contexts, calling=self._title))
+            kind, _ = self._connection.receive()
+            if kind == REJECT:
                 raise Refused("the association was rejected")
-        return self._association
+            assert kind == ACCEPT, kind
+        return self._connection
 
 
-def _judged(status: Dataset) -> Dataset:
-    # Beside an Error ID it is about the performed step, and will be the same tomorrow.
-    if status.Status == FAILURE and "ErrorID" not in status:
-        raise TryAgain(f"MPPS 0110 {status.get('ErrorComment', '')}")
-    return status
+def _us(number: int) -> bytes:
+    return struct.pack("<H", number)
+
+
+def _even(uid: str) -> bytes:
+    return uid.encode() + b"\0" * (len(uid) % 2)
+
+
+def _encoded(attributes: Dataset) -> bytes:
+    octets = encode(attributes, True, True)
+    assert octets is not None
+    return octets

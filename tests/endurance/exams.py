@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from pydicom.dataset import Dataset
 
-from endurance.clients import FAILURE, Device, Refused, Sender, TryAgain, Unanswered
+from endurance.clients import FAILURE, Device, Refused, Sender, Status, TryAgain, Unanswered
 
 T = TypeVar("T")
 
@@ -27,8 +27,9 @@ _ORDER = "\r".join((
     "ZDS|1.2.276.0.99.{n}^RIS^Application^DICOM\r",
 ))  # fmt: skip
 
-SUCCESS, DUPLICATE = 0x0000, 0x0111
-NO_LONGER_UPDATABLE = 0xA710  # Error ID beside FAILURE
+SUCCESS = 0x0000
+KNOWN = Status(0x0111)
+FINAL = Status(FAILURE, 0xA710)
 
 
 class Fate(Enum):
@@ -130,11 +131,11 @@ class Life:
             self._say("CA")
             self._look("")
         if "STARTED" in exam.fate.states:
-            self._report(lambda: self._device.create(exam.uid, begun(exam)), self._is_known)
+            self._report(lambda: self._device.create(exam.uid, begun(exam)), KNOWN)
             self._look("STARTED")
         if len(exam.fate.states) == 3:
             state = exam.fate.states[2]
-            self._report(lambda: self._device.set(exam.uid, ended(state)), self._is_final)
+            self._report(lambda: self._device.set(exam.uid, ended(state)), FINAL)
             self._look("")
         exam.finished = True
 
@@ -146,10 +147,11 @@ class Life:
         self._exam.messages.append(message.split("|", 10)[9])
         self._watcher.answered()
 
-    def _report(self, ask: Callable[[], Dataset], is_repeat: Callable[[Dataset], bool]) -> None:
+    def _report(self, ask: Callable[[], Status], done: Status) -> None:
+        """Report something; the answer to a repetition may be *done*."""
         status, attempts = self._persist(ask)
-        if status.Status != SUCCESS and not (attempts > 1 and is_repeat(status)):
-            raise Refused(f"MPPS {status.Status:04X} {status.get('ErrorComment', '')}")
+        if status.code != SUCCESS and not (attempts > 1 and status == done):
+            raise Refused(f"MPPS {status.code:04X} {status.error_id or 0:04X}")
         self._watcher.answered()
 
     def _look(self, state: str) -> None:
@@ -157,7 +159,9 @@ class Life:
         exam = self._exam
         items, _ = self._persist(lambda: self._device.find(keys(exam.accession)))
         steps = [item.ScheduledProcedureStepSequence[0] for item in items]
-        found = [(step.ScheduledProcedureStepStatus, step.ScheduledProcedureStepStartTime[:6]) for step in steps]
+        found = [
+            (step.ScheduledProcedureStepStatus, step.ScheduledProcedureStepStartTime[:6]) for step in steps
+        ]
         if found != ([(state, exam.start)] if state else []):
             raise Refused(f"wanted {state or 'nothing'} at {exam.start}, on the list was {found}")
 
@@ -174,14 +178,6 @@ class Life:
             except TryAgain:
                 if not self._watcher.put_off():
                     raise
-
-    @staticmethod
-    def _is_known(status: Dataset) -> bool:
-        return bool(status.Status == DUPLICATE)
-
-    @staticmethod
-    def _is_final(status: Dataset) -> bool:
-        return bool(status.Status == FAILURE and status.get("ErrorID") == NO_LONGER_UPDATABLE)
 
 
 def keys(accession: str) -> Dataset:

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -26,12 +25,13 @@ from endurance.serving import Serving
 
 def main() -> int:
     """Run a campaign and print what it came to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--seed", type=int, default=1, help="of exams and moments")
     asked = parser.parse_args()
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # connections break all the time here
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mwl-kill-")))
         if asked.database == "sqlite":

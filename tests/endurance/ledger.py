@@ -120,7 +120,9 @@ def _judge_receipts(exams: Sequence[Exam], receipts: Sequence[Receipt], findings
                 findings.disordered.append(f"{receipt.control_id} came again with other bytes")
     # The RIS answers everything and closes nothing: only a broker that ended may say a thing again.
     findings.doubled += [
-        f"status {name} {count} times on one connection" for (_, name), count in on_connection.items() if count > 1
+        f"status {name} {count} times on one connection"
+        for (_, name), count in on_connection.items()
+        if count > 1
     ]
     findings.told = len(first)
     for exam in exams:

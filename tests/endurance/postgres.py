@@ -40,10 +40,19 @@ class Postgres:
         self.folder, self._binaries = folder, binaries
         # PostgreSQL refuses to run as root.
         root = os.geteuid() == 0
-        self._as: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if root else {}
+        self._as: dict[str, Any] = (
+            {"user": "postgres", "group": "postgres", "extra_groups": []} if root else {}
+        )
         if root:
             shutil.chown(folder, "postgres", "postgres")
-        initdb = [binaries / "initdb", "--auth=trust", "--username=mwl", "--encoding=UTF8", "--no-locale", "-N"]
+        initdb = [
+            binaries / "initdb",
+            "--auth=trust",
+            "--username=mwl",
+            "--encoding=UTF8",
+            "--no-locale",
+            "-N",
+        ]
         subprocess.run(
             [*initdb, "-D", folder / "data"], check=True, stdout=subprocess.DEVNULL, cwd=folder, **self._as
         )

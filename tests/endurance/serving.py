@@ -44,8 +44,8 @@ class Serving:
         self.log: deque[str] = deque(maxlen=KEPT)
         self.errors: list[dict[str, Any]] = []
         """Log events of level error: defects, or what a person must decide."""
-        self.pids: list[int] = []
-        """Of all its lives."""
+        self.ended: list[int] = []
+        """Process IDs of the lives that are over."""
         self._up = threading.Condition()
         self._addresses: dict[str, Address] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,6 @@ class Serving:
             cwd=self.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.lives += 1
-        self.pids.append(self.process.pid)
         self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self._reader.start()
 
@@ -110,6 +109,7 @@ class Serving:
 
     def _ended(self) -> int:
         code = self.process.wait(WITHIN)
+        self.ended.append(self.process.pid)
         self._reader.join(WITHIN)
         assert self.process.stderr is not None
         self.process.stderr.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 
-from endurance.campaign import kill_often
+from endurance.campaign import ANSWERED, DOUBTED, kill_often
 
 KILLS = 5
 STOPS = 3
@@ -21,8 +21,8 @@ def test_nothing_acknowledged_is_lost_when_the_broker_is_killed(stage, campaign)
     report = kill_often(serving, exams, database=stage.database, kills=KILLS, seed=1)
 
     assert report.wrong == []
-    assert report.counts["answered"] > KILLS
-    assert report.counts["doubted"] > 0
+    assert report.counts[ANSWERED] > KILLS
+    assert report.counts[DOUBTED] > 0
     assert report.findings.repeated <= KILLS  # one status was under way, and its answer may have been lost
 
 
@@ -41,5 +41,5 @@ def test_a_broker_that_is_stopped_ends_what_it_has_begun(stage, campaign):
 
     assert codes == [0] * STOPS
     assert report.wrong == []
-    assert report.counts["answered"] > STOPS
+    assert report.counts[ANSWERED] > STOPS
     assert report.findings.repeated == 0

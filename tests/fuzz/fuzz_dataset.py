@@ -15,7 +15,14 @@ with watched():
     from mwl.dicom.encoding import Undecodable, Unencodable, decode_dataset, encode_dataset
     from mwl.dicom.matching import BadIdentifier, understand
     from mwl.dicom.negotiation import TRANSFER_SYNTAXES
-    from mwl.dicom.performed_rules import objections_to_create, objections_to_set, settable
+    from mwl.dicom.performed_rules import (
+        objections_to_create,
+        objections_to_set,
+        objections_to_values,
+        settable,
+    )
+    from mwl.dicom.performed_tolerance import cleaned
+    from mwl.dicom.transcoding import transcoded
     from mwl.mapping.devices.device import load_devices
     from mwl.mapping.facts import Facts, SiteFacts
     from mwl.mapping.text.charset import UTF8, Unfit
@@ -35,8 +42,13 @@ def one_input(data: bytes) -> None:
     except Undecodable:
         return
     ask(document)
-    objections_to_create(document)
+    clean, _ = cleaned(document)
+    objections_to_create(clean)
+    objections_to_values(clean)
     objections_to_set(settable(document), document)
+    for other in TRANSFER_SYNTAXES:
+        with suppress(Unencodable, Undecodable):  # what has lost its VR is read by the dictionary's
+            decode_dataset(transcoded(data[1:], syntax, other), other)
     try:
         written = encode_dataset(document, syntax, UTF8)
     except (Unencodable, Unfit):

@@ -804,6 +804,32 @@ async def test_a_store_that_does_not_answer_is_waited_for(
     assert broken.is_set()
 
 
+async def test_what_was_accepted_is_not_sent_again_because_the_database_went_away(
+    store: Store, ris: Ris, notify: Notify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the row that was to be closed nor those behind it wait for the end of their lease."""
+    failing = iter([True, True])
+
+    def away(change: Callable[..., None]) -> Callable[..., None]:
+        def sometimes(*arguments: Any) -> None:
+            if next(failing, False):
+                raise Unavailable("the database is gone")
+            change(*arguments)
+
+        return sometimes
+
+    for name in ("delivered", "failed"):
+        monkeypatch.setattr(outbox, name, away(getattr(outbox, name)))
+    for order in ("1", "2"):
+        put(store, "IP", order=order)
+    await notify()
+
+    found = await until(store, settled)
+
+    assert [(row.state, row.attempts) for row in found] == [(DELIVERED, 2), (DELIVERED, 2)]
+    assert [said(parse(raw.decode())) for raw in ris.raw] == [("IP", "ACC1"), ("IP", "ACC2")]
+
+
 async def test_nothing_of_the_patient_is_logged(
     store: Store, ris: Ris, notify: Notify, caplog: pytest.LogCaptureFixture
 ) -> None:

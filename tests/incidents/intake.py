@@ -13,7 +13,9 @@ from zoneinfo import ZoneInfo
 
 from hl7.client import MLLPClient
 
-from incidents.ward import DAY, Incident, Ward, mended, number, steady
+from incidents.incident import Incident, number
+from incidents.played import mended, steady
+from incidents.ward import DAY, Ward
 from mwl.cli.explain_text import of_step
 from mwl.dicom.emulators import Emulator, Seen
 from mwl.hl7.envelope import System
@@ -62,7 +64,7 @@ class Taken:
     @property
     def findings(self) -> list[str]:
         """What is said of the messages."""
-        return [finding.message for each in self.tried.taken for finding in each.findings]
+        return [finding.text for each in self.tried.taken for finding in each.findings]
 
 
 def systems(incidents: Sequence[Incident]) -> dict[str, Any]:
@@ -82,8 +84,9 @@ def played(ward: Ward, incident: Intake, variant: str = "", **how: Any) -> Taken
     ward.clear()
     answers = send(ward, messages)
     asking = incident.query or next(iter(incident.played.queries))
-    identifier = ward.identifier(incident, asking, ae, DAY)
-    emulator = Emulator(incident.played, ward.at, ae=ae, called="MWL", today=DAY, **how)
+    day = how.pop("today", DAY)
+    identifier = ward.identifier(incident, asking, ae, day)
+    emulator = Emulator(incident.played, ward.at, ae=ae, called="MWL", today=day, **how)
     seen = emulator.ask(identifier, asking, codec=incident.codec)
     profiles = load_systems([ward.folder / "mappings", ward.shipped])
     known = [

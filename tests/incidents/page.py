@@ -11,9 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from incidents.ward import Ward
+from mwl.cli.output import printable
 
 PAGE = Path(__file__).parents[2] / "docs" / "incidents.md"
-HEAD = ["incident", "what happens", "as it was", "what explain said", "lines that mend it", "as it is"]
+HEAD = [
+    "incident",
+    "what happens",
+    "as it was",
+    "what explain said",
+    "lines that mend it",
+    "as it is, and what explain names for it",
+]
 
 Row = Sequence[str]
 
@@ -38,4 +46,4 @@ def check(ward: Ward, name: str, others: Mapping[str, Callable[[Ward], Row]] | N
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return printable(" ".join(text.split())).replace("|", "\\|")

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from incidents import page
+from incidents.incident import Incident, value
 from incidents.intake import Intake, reproduce
-from incidents.ward import DAY, Incident, Ward, value
+from incidents.ward import DAY, Ward
 from mwl.dicom.emulators import DEVICES, Device, Emulator, Judge
 from mwl.dicom.emulators.description import ILE
 from mwl.model import Document
+from mwl.store import callers
+from mwl.store.callers import Caller
+from mwl.workbench.hints import HintKind, hints
 
 US = "SPS.Modality"
 STATION, PLACE, STATUS = (
@@ -44,7 +48,7 @@ F03 = Incident(
     on="ge-ct-connectpro",
     fix="set: {SPS.ScheduledStationAETitle: $calling_ae, unsafe: true}",
     orders=[{STATION: ["CT_A", "{ae}", "CT_C"]}, {STATION: ["CT_A", "CT_C"]}],
-    query="this scanner/today",
+    query="this scanner/today", tells="SPS.ScheduledStationAETitle",
 )  # fmt: skip
 F04 = Incident(
     "F04", "asks for DX; the RIS orders CR",
@@ -93,7 +97,7 @@ F08 = Incident(
     "F08", "sends the step's sequence without an item",
     before="accept: {empty_sps: as_sent}",
     fix="accept: {empty_sps: expand}",
-    device="sim-radlink", shape=lambda identifier: {**identifier, STEPS: {"vr": "SQ"}},
+    device="sim-radlink", tells="SPS.ScheduledPerformingPhysicianName", shape=lambda identifier: {**identifier, STEPS: {"vr": "SQ"}},
 )  # fmt: skip
 F10 = Incident(
     "F10", "asks for the step's status with an empty key; five are scheduled, three are done",
@@ -119,11 +123,7 @@ dedupe: {by: [AccessionNumber]}
 F12 = Incident(
     "F12", "asks for every CT of the hospital; four of sixty are for the emergency room",
     on="ge-ct-connectpro",
-    fix="""
-filter:
-  include:
-    - SPS.ScheduledProcedureStepLocation: [ER, TRAUMA]
-""",
+    fix="filter: {include: [{SPS.ScheduledProcedureStepLocation: [ER, TRAUMA]}]}",
     orders=[{PLACE: "ER" if n in (7, 30) else "TRAUMA" if n in (31, 59) else "WARD 3"} for n in range(1, 61)],
     query="this modality/today",
 )  # fmt: skip
@@ -241,17 +241,36 @@ ARCHIVE = "1.2.840.10008.5.1.4.1.2.2.1"  # Study Root Query/Retrieve FIND
 MISTAKEN: Device = replace(DEVICES["sim-ge-ct"], proposes=((ARCHIVE, (ILE,)),))
 
 
+def asks_an_archive_s_question(ward: Ward) -> list[str]:
+    """Let the device propose what archives have; return the row of the page."""
+    emulator = Emulator(MISTAKEN, ward.at, ae=F10.ae(""), called="MWL", today=DAY)
+    seen = emulator.run("this scanner/today")
+    ward.until(lambda: callers_of(ward, F10.ae("")))
+    told = ward.explained(F10.ae(""), "PatientName")
+    hint = next(each.text for each in hints(told) if each.kind is HintKind.WRONG_CLASS)
+    mends = "none: the device is set up to ask the worklist, or another AE title"
+    return ["F09", "asks an archive's question of the worklist", seen.error, hint, mends, seen.error]
+
+
+def callers_of(ward: Ward, ae: str) -> list[Caller]:
+    """Return what is on record of a caller that came to nothing."""
+    found = ward.store.read_now(lambda tx: callers.browse(tx, limit=100))
+    return [each for each in found if each.calling_ae == ae]
+
+
 def test_F09_a_device_that_asks_an_archive_s_question_is_told_of(ward: Ward) -> None:
     """No primitive: its context is refused, the broker logs it once, and `explain` knows the mistake."""
     since = len(ward.broker.events)
-    emulator = Emulator(MISTAKEN, ward.at, ae="F10", called="MWL", today=DAY)
+    ward.clear()
 
-    seen = emulator.run("this scanner/today")
+    ward.rows["F09"] = asks_an_archive_s_question(ward)
     logged = ward.broker.until("presentation contexts refused", since)
 
-    assert seen.statuses == []
-    assert seen.log == [f"presentation context 1 ({ARCHIVE}) was refused"]
-    assert (logged["device"], logged["level"]) == ("F10", "warning")
+    assert (logged["calling_ae"], logged["level"], logged["accepted"]) == ("F10", "warning", 0)
+    assert "Study Root" in logged["contexts"][0]
+    assert "SOP class not offered" in logged["contexts"][0]
+    assert "set up as an archive" in ward.rows["F09"][3]
+    assert [each.reason for each in callers_of(ward, "F10")] == [callers.NOTHING_IN_COMMON]
 
 
 def test_F10_an_empty_status_key_does_not_bring_back_what_is_done(ward: Ward) -> None:
@@ -295,4 +314,4 @@ def test_F13_a_list_that_the_device_filters_itself_is_told_of(ward: Ward) -> Non
 
 def test_the_page_says_what_happened(ward: Ward) -> None:
     """docs/incidents.md, F01 to F13."""
-    page.check(ward, "F01 to F13")
+    page.check(ward, "F01 to F13", {"F09": asks_an_archive_s_question})

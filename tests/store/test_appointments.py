@@ -128,7 +128,9 @@ def states(store: Store) -> dict[str, str]:
 
 def happen(store: Store, step_key: int, *events: StepEvent) -> None:
     for event in events:
-        store.write_now(lambda tx, event=event: transitions.advance(tx, step_key, event, source="console test"))
+        store.write_now(
+            lambda tx, event=event: transitions.advance(tx, step_key, event, source="console test")
+        )
 
 
 def warned(outcome: Outcome) -> list[tuple[int, str]]:

@@ -102,19 +102,40 @@ def test_a_released_savepoint_does_not_survive_its_transaction(engine: Engine) -
 
 
 def test_a_writer_takes_the_lock_when_it_begins(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second writer waits at BEGIN, where nothing has been tried yet."""
-    if engine.dialect.name != "sqlite":
-        pytest.skip("PostgreSQL locks rows")
+    """A second writer, another broker's too, waits at BEGIN, where nothing has been tried yet."""
     monkeypatch.setattr(engines, "LOCK_TIMEOUT", 10)
-    impatient = engines.create(str(engine.url))
+    impatient = engines.create(engine.url.render_as_string(hide_password=False))
     with (
-        Link(engine, writing=True) as first,
-        Link(impatient, writing=True) as second,
+        Link(engine, writing=True, alone=True) as first,
+        Link(impatient, writing=True, alone=True) as second,
         first.transaction(),
         pytest.raises(CannotBegin),
         second.transaction(),
     ):
         pytest.fail("two writers at once")
+
+
+def test_a_broker_that_is_frozen_does_not_keep_the_others_from_writing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL ends its transaction; what it had not committed it hears of when it goes on."""
+    if engine.dialect.name == "sqlite":
+        pytest.skip("one broker serves an SQLite database")
+    monkeypatch.setattr(engines, "SILENCE_TIMEOUT", 50)
+    freezing = engines.create(engine.url.render_as_string(hide_password=False))
+    with Link(freezing, writing=True, alone=True) as first, Link(engine, writing=True, alone=True) as second:
+
+        def freeze() -> None:
+            with first.transaction() as connection:
+                connection.execute(insert(patients), row("P1"))
+                write(second, "P2")
+                connection.execute(insert(patients), row("P3"))
+
+        with pytest.raises(Unavailable):
+            freeze()
+
+    with Link(engine, writing=True) as link:
+        assert read(link) == ["P2"]
 
 
 def test_a_reader_sees_one_moment(engine: Engine) -> None:

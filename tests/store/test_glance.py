@@ -50,6 +50,16 @@ def test_a_glance_does_not_wait_for_a_lock(store, path) -> None:
     assert store.glance(ask) == 0
 
 
+def test_f54_a_glance_that_takes_long_is_none(store) -> None:
+    """Who is served in the loop beside it does not wait; the next one is quick again."""
+    counting = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"  # without end
+
+    with pytest.raises(NotAtOnce):
+        store.glance(lambda tx: tx.connection.execute(text(counting)))
+
+    assert store.glance(ask) == 0
+
+
 def test_a_database_that_vanished_is_no_glance(store, path) -> None:
     """Whoever asks then in a thread is told why."""
     store.glance(ask)

@@ -115,6 +115,20 @@ def test_a_leased_row_is_not_claimed_again(kept, clock):
     assert claim(kept, "b") == []
 
 
+def test_what_a_worker_could_not_settle_it_gives_back(kept):
+    """The database went away; nobody waits for the end of a lease that its own worker knows to be over."""
+    for destination in ("RIS", "HIS"):
+        put(kept, destination=destination)
+    claim(kept, "a")
+    kept.write_now(lambda tx: outbox.relinquish(tx, "b", destination="RIS"))
+    of_another = claim(kept, "a")
+    kept.write_now(lambda tx: outbox.relinquish(tx, "a", destination="RIS"))
+    found = claim(kept, "a")
+
+    assert of_another == []
+    assert [(row.destination, row.attempts) for row in found] == [("RIS", 2)]
+
+
 def test_f_m28_a_lease_that_runs_out_is_claimable_under_the_same_control_id(kept, clock):
     """A worker that died leaves the row to the next one, with its control ID and its composed bytes."""
     put(kept)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from sqlalchemy import func, select
+from store.exams import U1, U2, House, began, item, merge, order, unscheduled
 
 from mwl.model import OrderAction, OrderMessage, ProcedureChange, WorklistItem
-from mwl.store import Store, Transaction, journal, messages, orders, retention
+from mwl.store import Store, Transaction, journal, messages, orders, retention, tables, transitions
 from mwl.store.journal import Wanted
 from mwl.store.messages import KeyKind, MessageRecord, SearchKey
 from mwl.store.tables import message_attempts, message_keys, message_links, steps
@@ -84,3 +86,110 @@ def test_what_belongs_to_a_message_goes_with_it_and_what_it_touched_stays(
         return [tx.connection.scalar(select(func.count()).select_from(each)) for each in tables]
 
     assert store.read_now(rows) == [0, 0, 0, 1]
+
+
+# ── what is finished ──
+
+
+def keep(house: House, days: float) -> tuple[int, int]:
+    """Delete what was finished so many days ago; return how many procedures and exams without one."""
+    before = house.now - dt.timedelta(days=days)
+    exams = house.store.write_now(lambda tx: retention.purge_performed(tx, before))
+    return house.store.write_now(lambda tx: retention.purge_finished(tx, before)), exams
+
+
+def counts(house: House, *tables_: Any) -> list[int]:
+    return [len(house.rows(table)) for table in tables_]
+
+
+ALL_OF_IT = (
+    tables.patients, tables.procedures, tables.steps, tables.step_history, tables.step_stations,
+    tables.performed, tables.performed_links,
+)  # fmt: skip
+
+
+def test_a_finished_procedure_goes_as_a_whole(house: House) -> None:
+    """Steps, history, stations, exams and the patient, of whom nothing else is known."""
+    house.send(order("1001", "S1", "S2"))
+    house.create(U1, began(item("1001", "S1"), item("1001", "S2")))
+    house.update()
+    house.now += dt.timedelta(days=400)
+
+    early, late = keep(house, 401), keep(house, 399)
+
+    assert (early, late) == ((0, 0), (1, 0))
+    assert counts(house, *ALL_OF_IT) == [0] * len(ALL_OF_IT)
+
+
+def test_what_waits_or_runs_stays_however_old_it_is(house: House) -> None:
+    """A sibling that was never done, an exam that was never ended, a step on the worklist."""
+    house.send(order("1001", "S1", "S2"))
+    house.create(U1)
+    house.update(U1)
+    house.send(order("1002", "S3"))
+    house.create(U2, began(item("1002", "S3")))
+    house.send(order("1003", "S4"))
+    house.now += dt.timedelta(days=400)
+
+    assert keep(house, 1) == (0, 0)
+    assert counts(house, tables.procedures, tables.steps, tables.performed) == [3, 4, 2]
+
+
+def test_what_was_heard_of_lately_stays(house: House) -> None:
+    """An old step that was completed yesterday; an exam that was appended."""
+    house.send(order("1001", "S1"))
+    house.now += dt.timedelta(days=400)
+    house.create()
+    house.update()
+
+    house.now += dt.timedelta(days=1)
+
+    assert keep(house, 2) == (0, 0)
+
+
+def test_what_the_clock_took_off_goes_too(house: House) -> None:
+    """Nobody reported it, and nobody will."""
+    [key] = house.send(order("1001", "S1"))
+    house.store.write_now(lambda tx: transitions.hold(tx, key, held=True, source="clock", reason="idle"))
+    house.now += dt.timedelta(days=400)
+
+    assert keep(house, 399) == (1, 0)
+
+
+def test_a_patient_with_other_orders_or_other_ids_stays(house: House) -> None:
+    """A prior ID must go on leading somewhere."""
+    house.send(order("1001", "S1", action=OrderAction.CREATE))
+    house.send(order("1001", action=OrderAction.CANCEL))
+    house.send(order("1002", "S2", patient="PID002"))
+    house.send(order("1002", action=OrderAction.CANCEL, patient="PID002"))
+    house.send(merge("PID002", "PID555"))
+    house.now += dt.timedelta(days=400)
+    house.send(order("1003", "S3"))
+
+    assert keep(house, 399) == (2, 0)
+    assert {row.patient_id for row in house.rows(tables.patients)} == {"PID001", "PID002", "PID555"}
+
+
+def test_an_exam_without_an_order_goes_by_its_end(house: House) -> None:
+    """One that runs stays; one of an order goes with the order."""
+    house.create(U1, began(unscheduled()))
+    house.update(U1)
+    house.create(U2, began(unscheduled("1.2.3.4.6")))
+    house.now += dt.timedelta(days=400)
+
+    assert keep(house, 399) == (0, 1)
+    assert [row.sop_instance_uid for row in house.rows(tables.performed)] == [U2]
+
+
+def test_finished_procedures_go_a_few_at_a_time(house: House) -> None:
+    """The oldest first; steps of one procedure count once."""
+    for n in range(5):
+        house.send(order(str(n), f"A{n}", f"B{n}", start=f"2026070{n + 1} 090000"))
+        house.send(order(str(n), action=OrderAction.CANCEL))
+    house.now += dt.timedelta(days=400)
+    before = house.now - dt.timedelta(days=100)
+
+    def purge() -> int:
+        return house.store.write_now(lambda tx: retention.purge_finished(tx, before, most=2))
+
+    assert [purge() for _ in range(4)] == [2, 2, 1, 0]

@@ -226,13 +226,14 @@ def test_an_unlinked_exam_is_shown_with_what_it_may_mean(house: House) -> None:
     house.send(order("1002", "S2", start="20260706 090000"))
     house.send(order("1003", "S3", start="20260720 090000"))
     house.send(order("1004", "S4", patient="PID002"))
-    house.create(U1, began(unscheduled(t00080050=element("SH", "ACC1003"))))
+    said = unscheduled(t00080050=element("SH", "ACC1003"))
+    house.create(U1, began(said, t00400241=element("AE", "CT9")), ae="CT9")
 
     found = house.store.read_now(lambda tx: performed_view.detail(tx, U1, house.conducts))
 
     assert [each.item.ref.key for each in found.possible] == [3, 1, 2]
     assert [each.likeness.near for each in found.possible] == [False, True, True]
-    assert found.possible[0].likeness.agrees == ("AccessionNumber", "PatientID", "Station")
+    assert found.possible[0].likeness.agrees == ("AccessionNumber", "PatientID")
 
 
 def test_a_performed_step_is_named_by_number_or_uid(house: House) -> None:

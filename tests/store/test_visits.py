@@ -77,7 +77,9 @@ def items(store: Store) -> dict[str, WorklistItem]:
 
 def happen(store: Store, step_key: int, *events: StepEvent) -> None:
     for event in events:
-        store.write_now(lambda tx, event=event: transitions.advance(tx, step_key, event, source="console test"))
+        store.write_now(
+            lambda tx, event=event: transitions.advance(tx, step_key, event, source="console test")
+        )
 
 
 def states(store: Store) -> dict[str, str]:

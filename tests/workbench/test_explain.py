@@ -449,3 +449,26 @@ def test_a_key_that_cannot_be_read_is_named(house):
     found = house.explain("PatientBirthDate=today")
 
     assert found.result == Failure(0xA900, "the key is not a date", "PatientBirthDate")
+
+
+def test_a_change_to_what_is_flattened_is_told(house):
+    """The value is sent at another level than the one it was changed at."""
+    house.profile("truncate: {SPS.ScheduledPerformingPhysicianName: 3}\nseq: {SPS: {flatten: true}}\n")
+    step = house.order(1, SPS__ScheduledPerformingPhysicianName="HOUSE^G")
+
+    (fate,) = house.explain(CT, step=step).fates
+
+    assert fate.response is not None
+    assert fate.response.composed is not None
+    assert "SPS.ScheduledPerformingPhysicianName" in {note.path for note in fate.response.notes}
+
+
+def test_where_all_is_returned_what_was_taken_out_is_told(house):
+    """Whether it was asked for or not."""
+    house.profile("return: {mode: all}\nremove: [PatientComments]\n")
+    step = house.order(1, PatientComments="none")
+
+    (fate,) = house.explain(CT, step=step).fates
+
+    assert fate.response is not None
+    assert [each.name for each in provenance.dropped(fate.response.notes)] == ["PatientComments"]

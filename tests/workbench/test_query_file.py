@@ -66,3 +66,11 @@ def test_a_dicom_file_cut_short_is_a_mistake():
 
     with pytest.raises(BadDocument, match="its meta information cannot be read"):
         read_identifier(raw[:150], "q.wl")
+
+
+def test_json_that_is_nested_without_end_is_a_mistake_of_the_file():
+    """Not of the program."""
+    raw = b'{"00400100":{"vr":"SQ","Value":[' * 5000 + b"]}}" * 5000
+
+    with pytest.raises(BadDocument, match="nested too deeply"):
+        read_identifier(raw, "q.json")

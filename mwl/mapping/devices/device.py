@@ -128,6 +128,8 @@ def examine_devices(
             headers[name] = header
         if _errors(mistakes):
             wrong.add(name)
+    for each in folder.misnamed:
+        problems += judge(unrooted(each, adding=ADDING))[1]
     problems += twins(headers, written)
     told = tuple(dict.fromkeys(problems))
     warnings = tuple(each for each in told if each.severity is Severity.WARNING)

@@ -25,6 +25,7 @@ from mwl import yamldoc
 from mwl.errors import BadDocument, Problem, Severity
 from mwl.mapping.devices.examples import Example
 from mwl.mapping.devices.operations import OPERATIONS
+from mwl.mapping.devices.operations.keys import whole_hospital
 from mwl.mapping.devices.operations.match import Match
 from mwl.mapping.devices.operations.operation import Operation, Stage
 from mwl.mapping.devices.operations.when import When
@@ -195,8 +196,11 @@ def _without_shorthand(written: Effective, place: Place) -> Place:
 
 
 def _doubts(written: Effective, profile: Header) -> Iterator[Problem]:
-    for each in placed(profile):
-        for lint in each.operation.lint():
+    every = list(placed(profile))
+    together = list(whole_hospital(each.operation for each in every))
+    for each in every:
+        beside = (lint for operation, lint in together if operation is each.operation)
+        for lint in (*each.operation.lint(), *beside):
             yield written.problem(
                 (*each.place, *lint.keys),
                 f"{each.operation.key}: {lint.message}",

@@ -260,4 +260,4 @@ def _extract(
     component = repetition[first - 1] if first <= len(repetition) else ()
     if sub:
         return ((component[sub - 1],) if sub <= len(component) else (),), "&"
-    return tuple((each,) for each in component), "&"
+    return (component,) if len(component) == 1 else tuple((each,) for each in component), "&"

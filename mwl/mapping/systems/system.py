@@ -150,6 +150,11 @@ class SystemProfiles:
             except BadDocument as error:
                 self.wrong.add(name)
                 problems |= dict.fromkeys(error.problems)
+        for each in folder.misnamed:
+            try:
+                yamldoc.validate(unrooted(each), SystemForm)
+            except BadDocument as error:
+                problems |= dict.fromkeys(error.problems)
         self.problems = tuple(problems)
 
     @property

@@ -57,7 +57,7 @@ respond:
 seq: {{default: {{empty: omit, max_items: 2}}, ReferencedStudySequence: {{empty: one_empty_item}}, {PROTOCOL}: {{prune_empty_items: false}}}}
 return: {{mode: all, always: [SpecificCharacterSet, PatientWeight, SPS.Modality], never: [PatientComments], unknown: omit}}
 require:
-  - {{type1: [PatientName.family, AccessionNumber], type2: [PatientWeight], fill: {{AccessionNumber: PatientID}}, on_fail: [fill, report]}}
+  - {{type1: [PatientName.family, AccessionNumber], type2: [PatientWeight], fill: {{AccessionNumber: PatientID}}, on_fail: [fill, report], unsafe: true}}
   - {{vr: ["*"], max_len: {{PatientName: 9}}, forbid_chars: {{PatientID: "^"}}, unique: [StudyInstanceUID], on_fail: send_anyway}}
 charset: {{prefer: [from_request, ISO_IR 100], unfit: transliterate}}
 """

@@ -463,7 +463,7 @@ def test_a_wrong_reference_is_an_error_of_the_profile(
         ("OBX: {1: {text: x, onn: CM}}", (5, 26), "unknown key 'onn': did you mean 'on'?"),
         (
             "OBXX study: {1: x}",
-            (4, 7),
+            (5, 7),
             "'OBXX study' is no segment such as OBR, or OBX with a word behind it",
         ),
     ],

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mwl.mapping import paths
 from mwl.mapping.devices.operations import reported
-from mwl.mapping.devices.operations.lint import Lint, identity_lint
+from mwl.mapping.devices.operations.lint import Lint, identity_lint, invention_lint
 from mwl.mapping.devices.operations.notation import PathText, Scalar, Scalars
 from mwl.mapping.devices.operations.operation import Apply, Binding, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.request import any_of, asked_texts, asking, single
@@ -37,7 +37,8 @@ class Alias(Options):
     both: dict[Scalar, Scalars] = Field(default_factory=dict)
     """A value of the device, and the one stored value it stands for, in what it asks and in what it gets."""
     unsafe: bool = False
-    """Answers may have other names for an identity, which come back so in images (L2)."""
+    """Answers may have other names for an identity, which come back so in images (L2), and another sex,
+    name or birth date than the order; and a key may stand for all there is (L9)."""
     when: When | None = None
     """Only where this holds."""
 
@@ -55,10 +56,17 @@ class Alias(Options):
             yield binding.step(_shown(path, shown), where, stage=Stage.RESPOND)
         yield binding.step(_reported(path, Meanings(asked, shown)), stage=Stage.MPPS)
 
+    def opens(self) -> Iterator[Path]:
+        """Yield the key, where a word of it means everything."""
+        asked = (*self.query.values(), *self.both.values())
+        if any(not meant.strip("*") for stored in asked for meant in stored):
+            yield paths.parse_path(self.tag)
+
     def lint(self) -> Iterator[Lint]:
         """Refuse an answer that is no function (L4), and another name for an identity (L2)."""
         if (self.response or self.both) and not self.unsafe:
             yield from identity_lint(self.tag, ("tag",))
+            yield from invention_lint(self.tag, ("tag",))
         for stored, names in self.response.items():
             if len(names) != 1:
                 yield Lint("L4", f"{stored} must have one value in 'response'", ("response", stored))

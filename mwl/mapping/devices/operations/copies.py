@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from mwl.mapping import paths
-from mwl.mapping.devices.operations.lint import Lint, identity_lint
+from mwl.mapping.devices.operations.lint import Lint, identity_lint, invention_lint, withholding_lint
 from mwl.mapping.devices.operations.notation import PathText
 from mwl.mapping.devices.operations.operation import Apply, Binding, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.when import When
@@ -30,7 +30,8 @@ class Copy(Options):
     to: PathText
     """Where it is put."""
     unsafe: bool = False
-    """It may be an identity that is changed, which comes back in MPPS and images (L2)."""
+    """It may be an identity that is changed, which comes back in MPPS and images (L2), or a name, birth
+    date or sex that the order does not say."""
     when: When | None = None
     """Only where this holds."""
 
@@ -43,9 +44,10 @@ class Copy(Options):
         yield self.to
 
     def lint(self) -> Iterator[Lint]:
-        """Refuse an identity as the target, unless the same profile says `unsafe`."""
+        """Refuse an identity, and what is made up, unless the same profile says `unsafe`."""
         if not self.unsafe:
             yield from identity_lint(self.to, ("to",))
+            yield from invention_lint(self.to, ("to",))
 
 
 class Move(Copy):
@@ -58,10 +60,11 @@ class Move(Copy):
         yield binding.step(_moving(paths.parse_path(self.from_), paths.parse_path(self.to)), "to")
 
     def lint(self) -> Iterator[Lint]:
-        """Refuse an identity on either side."""
+        """Refuse an identity on either side, and to take the name away."""
         yield from super().lint()
         if not self.unsafe:
-            yield from identity_lint(self.from_, ("from",))
+            found = [*identity_lint(self.from_, ("from",)), *withholding_lint(self.from_, ("from",))]
+            yield from found[:1]
 
 
 def _copying(source: Path, target: Path) -> Apply:

@@ -10,7 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from mwl.mapping import paths
-from mwl.mapping.devices.operations.lint import NEVER_INVENTED, Lint, identity_lint
+from mwl.mapping.devices.operations.lint import Lint, identity_lint, invention_lint
 from mwl.mapping.devices.operations.notation import TEXTS, Paths, PathText, Scalars, either
 from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.values import Value, value
@@ -36,10 +36,7 @@ class _Constants(Lines):
         if not self.unsafe:
             for text in self.lines:
                 yield from identity_lint(text, (text,))
-                if paths.parse_path(text)[-1] in NEVER_INVENTED:
-                    yield Lint(
-                        "unsafe", f"{text} would be made up: add 'unsafe: true' if that is meant", (text,)
-                    )
+                yield from invention_lint(text, (text,))
 
 
 class Set(_Constants):

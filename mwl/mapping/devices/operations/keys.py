@@ -5,7 +5,7 @@ They change what is matched and never what is returned: that follows the identif
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import GetJsonSchemaHandler, model_validator
@@ -15,26 +15,27 @@ from pydantic_core import CoreSchema
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.lint import Lint
 from mwl.mapping.devices.operations.notation import TEXTS, Paths, PathText, Scalars, either
-from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, Options, Run, Stage, Step
+from mwl.mapping.devices.operations.operation import (
+    Apply,
+    Binding,
+    Lines,
+    Operation,
+    Options,
+    Run,
+    Stage,
+    Step,
+)
 from mwl.mapping.devices.operations.request import alternatives, any_of
 from mwl.mapping.devices.operations.values import Value, value
 from mwl.mapping.elements import has_value
 from mwl.model import Document, Element
 from mwl.query import Path
 
-_REQUIRED_KEYS = frozenset(
+_BOUNDS = frozenset(
     paths.parse_path(name)
-    for name in (
-        "SPS.ScheduledStationAETitle",
-        "SPS.ScheduledProcedureStepStartDate",
-        "SPS.ScheduledProcedureStepStartTime",
-        "SPS.Modality",
-        "SPS.ScheduledPerformingPhysicianName",
-        "PatientName",
-        "PatientID",
-    )
+    for name in ("SPS.ScheduledStationAETitle", "SPS.ScheduledProcedureStepStartDate", "SPS.Modality")
 )
-"""The matching keys that every worklist supports (A.3)."""
+"""What makes a list somebody's work of a day: without these an empty question is answered with everything."""
 
 
 class IgnoreKeys(Options):
@@ -47,7 +48,7 @@ class IgnoreKeys(Options):
     keys: Paths
     """The attributes."""
     unsafe: bool = False
-    """They may be all there are: the device gets the whole hospital's list (L9)."""
+    """They may be station, day and modality: the device gets the whole hospital's list (L9)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -68,11 +69,9 @@ class IgnoreKeys(Options):
         written = ("keys", index)
         return written if (*binding.place, *written) in binding.profile.values else (index,)
 
-    def lint(self) -> Iterator[Lint]:
-        """Refuse to leave nothing to match: that sends the whole hospital."""
-        if not self.unsafe and {paths.parse_path(text) for text in self.keys} >= _REQUIRED_KEYS:
-            message = "no key is left to match: every device would get the whole hospital's list"
-            yield Lint("L9", f"{message}: add 'unsafe: true' if that is meant")
+    def opens(self) -> Iterator[Path]:
+        """Yield its keys."""
+        yield from (paths.parse_path(text) for text in self.keys)
 
 
 class SetKey(Lines):
@@ -90,6 +89,12 @@ class SetKey(Lines):
             make = value(written, path, binding, text)
             yield binding.step(setting(path, make, binding.origin(text)), text)
 
+    def opens(self) -> Iterator[Path]:
+        """Yield the keys that it makes empty, or wildcards alone."""
+        for text, written in self.lines.items():
+            if any(not str(each).strip("*") for each in written) or not written:
+                yield paths.parse_path(text)
+
 
 class DefaultKey(Lines):
     """Keys whose value is this where the device sends the key empty, or not at all (P6)."""
@@ -105,6 +110,24 @@ class DefaultKey(Lines):
             path = paths.parse_path(text)
             made = setting(path, value(written, path, binding, text), binding.origin(text))
             yield binding.step(_where_empty(path, made), text)
+
+
+def whole_hospital(operations: Iterable[Operation]) -> Iterator[tuple[Operation, Lint]]:
+    """Refuse to leave nothing that bounds a list, whichever lines do it together (L9)."""
+    left = set(_BOUNDS)
+    found: Operation | None = None
+    for each in operations:
+        opened = _BOUNDS.intersection(each.opens())
+        if opened and getattr(each, "unsafe", False):
+            return
+        found = each if opened & left else found
+        left -= opened
+    if found is not None and not left:
+        message = (
+            "neither station nor day nor modality is left to match: "
+            "every device would get the whole hospital's list"
+        )
+        yield found, Lint("L9", f"{message}: say it in ignore_keys, with 'unsafe: true', if that is meant")
 
 
 def ignoring(path: Path) -> Apply:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mwl.mapping import paths
+from mwl.model import STEP_SEQUENCE
 
 IDENTITY = frozenset(
     paths.tag(name)
@@ -31,6 +32,9 @@ SHORT_IDENTITY = frozenset(
 NEVER_INVENTED = frozenset(paths.tag(name) for name in ("PatientName", "PatientBirthDate", "PatientSex"))
 """Absent stays absent: a constant here misinforms whoever reads it (12.3 b)."""
 
+_STATION = paths.tag("ScheduledStationAETitle")
+_NEVER_WITHHELD = (IDENTITY - {_STATION}) | {paths.tag("PatientName"), STEP_SEQUENCE}
+
 
 @dataclass(frozen=True, slots=True)
 class Lint:
@@ -46,4 +50,17 @@ def identity_lint(text: str, keys: tuple[str | int, ...]) -> Iterator[Lint]:
     """Refuse an edit of an identity: it would come back in MPPS and images (R2)."""
     if paths.parse_path(text)[-1] in IDENTITY:
         message = f"{text} is an identity, which comes back in MPPS and images: only a codec may change it"
+        yield Lint("L2", message, keys)
+
+
+def invention_lint(text: str, keys: tuple[str | int, ...]) -> Iterator[Lint]:
+    """Refuse a name, birth date or sex that the order does not say (12.3 b)."""
+    if paths.parse_path(text)[-1] in NEVER_INVENTED:
+        yield Lint("unsafe", f"{text} would be made up: add 'unsafe: true' if that is meant", keys)
+
+
+def withholding_lint(text: str, keys: tuple[str | int, ...]) -> Iterator[Lint]:
+    """Refuse to send an item without what tells it apart (R2); its station is no such thing."""
+    if paths.parse_path(text)[-1] in _NEVER_WITHHELD:
+        message = f"without {text} an item cannot be told apart: add 'unsafe: true' if that is meant"
         yield Lint("L2", message, keys)

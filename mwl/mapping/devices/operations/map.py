@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, mode
 
 from mwl.errors import BadDocument
 from mwl.mapping import paths
-from mwl.mapping.devices.operations.lint import Lint, identity_lint
+from mwl.mapping.devices.operations.lint import Lint, identity_lint, invention_lint
 from mwl.mapping.devices.operations.notation import SCALAR, Scalar, as_text, checked_path
 from mwl.mapping.devices.operations.operation import (
     Apply,
@@ -121,7 +121,8 @@ class Map(Options):
     default: DefaultTexts = None
     """What an output gets then: a text, or one for each output."""
     unsafe: bool = False
-    """It may be an identity that is changed, which comes back in MPPS and images (L2)."""
+    """It may be an identity that is changed, which comes back in MPPS and images (L2), or a name, birth
+    date or sex that the order does not say."""
     when: When | None = None
     """Only where this holds."""
 
@@ -153,14 +154,17 @@ class Map(Options):
         yield from (name for name in self.out if name not in PARTS)
 
     def lint(self) -> Iterator[Lint]:
-        """Refuse to change identities, unless the same profile says `unsafe`."""
+        """Refuse identities, and what a table makes up, unless the same profile says `unsafe`."""
         if self.unsafe:
             return
         if not self.out:
-            yield from identity_lint(paths.show(parse_reach(self.lookup).path), ("key",))
+            shown = paths.show(parse_reach(self.lookup).path)
+            yield from identity_lint(shown, ("key",))
+            yield from invention_lint(shown, ("key",))
         for text in self.out:
             if text not in PARTS:
                 yield from identity_lint(text, ("out", text))
+                yield from invention_lint(text, ("out", text))
 
     def _columns(self, binding: Binding) -> Columns | None:
         if not isinstance(self.table, str):

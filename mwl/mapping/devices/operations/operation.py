@@ -32,6 +32,7 @@ from mwl.mapping.tables import ColumnFiles
 from mwl.mapping.trace import Trace
 from mwl.mapping.written import Effective
 from mwl.model import Document, StepRef, WorklistItem
+from mwl.query import Path
 from mwl.yamldoc import Place
 
 Root = TypeVar("Root")
@@ -223,6 +224,10 @@ class Operation:
 
     def lint(self) -> Iterator[Lint]:
         """Yield what is wrong or doubtful in the written form (L1 to L9)."""
+        yield from ()
+
+    def opens(self) -> Iterator[Path]:
+        """Yield the keys that it lets match everything, whatever the device sent (L9)."""
         yield from ()
 
     def fills(self) -> Iterator[str]:

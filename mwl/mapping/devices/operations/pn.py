@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.checks import COMPONENTS
 from mwl.mapping.devices.operations.editing import Unhandled, guarded
+from mwl.mapping.devices.operations.lint import Lint
 from mwl.mapping.devices.operations.notation import Paths
 from mwl.mapping.devices.operations.operation import Apply, Binding, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.template import Piece, TemplateText, composed
@@ -25,6 +26,7 @@ Component: TypeAlias = Literal["family", "given", "middle", "prefix", "suffix"]
 Rule: TypeAlias = Literal["pinyin", "hepburn", "rr", "fullwidth_kana"]
 Name: TypeAlias = dict[str, str]
 
+_PATIENT = paths.parse_path("PatientName")
 _DELIMITERS = re.compile(r"[\^=\\\x00-\x1f\x7f]+")
 
 
@@ -59,6 +61,8 @@ class Pn(Options):
     """The groups that are sent; none named: all.  A name that has none of them is sent as it is."""
     max_per_group: Annotated[int, Field(ge=1, le=64)] | None = None
     """Characters of each group, cut as `truncate` cuts a name."""
+    unsafe: bool = False
+    """Neither family nor given name may stay: nothing tells the patient (L2)."""
     when: When | None = None
     """Only where this holds."""
 
@@ -68,6 +72,17 @@ class Pn(Options):
         if groups is not None and groups[0] == groups[1]:
             raise ValueError("a group cannot take its own place")
         return groups
+
+    def lint(self) -> Iterator[Lint]:
+        """Refuse to leave nothing of a patient's name, unless the same profile says `unsafe`."""
+        patient = any(paths.parse_path(text) == _PATIENT for text in self.tag)
+        if patient and not self.unsafe and not self._kept & {"family", "given"}:
+            message = "nothing is left of the patient's name: add 'unsafe: true' if that is meant"
+            yield Lint("L2", message, ("drop" if self.drop else "keep",))
+
+    @property
+    def _kept(self) -> set[str]:
+        return set(self.keep or COMPONENTS) - set(self.drop)
 
     def compile(self, binding: Binding) -> Iterator[Step]:
         """Yield a step for each name."""
@@ -84,7 +99,7 @@ class Pn(Options):
         if self.swap:
             yield _swapping(*map(_tag, self.swap))
         if self.keep or self.drop:
-            kept = set(self.keep or COMPONENTS) - set(self.drop)
+            kept = self._kept
             yield _by_component(lambda parts: [p if c in kept else "" for c, p in _named(parts)])
         if self.order:
             order = [*self.order, *(each for each in COMPONENTS if each not in self.order)]

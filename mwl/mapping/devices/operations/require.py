@@ -28,6 +28,7 @@ from mwl.mapping.devices.operations.checks import (
     longer,
     part,
 )
+from mwl.mapping.devices.operations.lint import IDENTITY, Lint, invention_lint
 from mwl.mapping.devices.operations.notation import (
     TEXTS,
     Length,
@@ -55,6 +56,14 @@ from mwl.model import Document, Element
 from mwl.query import Path
 
 DERIVE = "derive"
+
+_SAFE = {
+    paths.tag("ScheduledStationAETitle"): {"$calling_ae"},
+    paths.tag("StudyInstanceUID"): {DERIVE},
+    paths.tag("RequestedProcedureID"): {"AccessionNumber"},
+    paths.tag("ScheduledProcedureStepID"): {"RequestedProcedureID", "AccessionNumber"},
+}
+"""Where a missing identity may come from: what stands for the same order, or who asks (F26)."""
 
 
 def _checked_source(text: str) -> str:
@@ -87,7 +96,7 @@ class Require(Options):
     unique: Paths = ()
     """Attributes whose value two items of one list should not share (F28, F29): reported, never acted on."""
     fill: dict[PathText, SourceText] = Field(default_factory=dict)
-    """Where a missing value may come from: a variable, another attribute, or `derive` for the study."""
+    """Where a missing value may come from: a fact such as `$calling_ae`, an attribute, or `derive`."""
     on_fail: Annotated[
         tuple[Policy, ...],
         BeforeValidator(as_list),
@@ -96,6 +105,8 @@ class Require(Options):
     """What is tried, in this order: `fill`; then `skip_item`, or `report` or `send_anyway`, which send the
     item as it is, with a warning in the log or a remark."""
 
+    unsafe: bool = False
+    """`fill` may take an identity from what is another's, or make up a name, birth date or sex (L2)."""
     when: When | None = None
     """Only items for which this holds; `unique` is for all."""
 
@@ -122,6 +133,19 @@ class Require(Options):
         if "skip_item" in self.on_fail:
             for check, *keys in self._checks(binding):
                 yield binding.step(_withholding(check), *keys)
+
+    def lint(self) -> Iterator[Lint]:
+        """Refuse to fill an identity from what is none of its own, unless the same profile says `unsafe`."""
+        if self.unsafe:
+            return
+        for text, source in self.fill.items():
+            tag = paths.parse_path(text)[-1]
+            safe = _SAFE.get(tag, set())
+            yield from invention_lint(text, ("fill", text))
+            # `derive` for anything but a study is a mistake of its own.
+            if tag in IDENTITY and source != DERIVE and source not in safe:
+                known = f"only {' or '.join(sorted(safe))}" if safe else "nothing"
+                yield Lint("L2", f"{text} is an identity: {known} may stand for it", ("fill", text))
 
     def fills(self) -> Iterator[str]:
         """Yield what may come from elsewhere, if it may."""

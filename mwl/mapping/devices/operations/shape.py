@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.code import CODE_MACRO
-from mwl.mapping.devices.operations.lint import Lint
+from mwl.mapping.devices.operations.lint import Lint, withholding_lint
 from mwl.mapping.devices.operations.notation import Paths, PathText
 from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.request import WHOLE, item_of
@@ -102,11 +102,19 @@ class Return(Options):
     """Attributes that are not returned, even when they are asked for."""
     unknown: Literal["empty", "omit"] = "empty"
     """A requested attribute that the data dictionary does not hold: zero-length, or left out."""
+    unsafe: bool = False
+    """`never` may name what tells items apart: identities, and the patient's name (L2)."""
 
     def compile(self, binding: Binding) -> Iterator[Step]:
         """Yield the one step that cuts the item to the request."""
         seq = next((each for each, _ in binding.operations if isinstance(each, Seq)), Seq.model_validate({}))
         yield binding.step(_Shape(self, seq).apply)
+
+    def lint(self) -> Iterator[Lint]:
+        """Refuse to withhold identities, unless the same profile says `unsafe`."""
+        for index, text in enumerate(self.never):
+            if not self.unsafe:
+                yield from withholding_lint(text, ("never", index))
 
     @property
     def labels_charset(self) -> bool:

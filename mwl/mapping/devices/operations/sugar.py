@@ -14,7 +14,7 @@ from mwl.mapping.devices.operations.notation import Scalars
 from mwl.mapping.devices.operations.operation import Binding, Stage, Step, Word
 from mwl.mapping.devices.operations.values import value
 from mwl.mapping.devices.operations.window import Window
-from mwl.query import START_DATE
+from mwl.query import START_DATE, Path
 
 STATION = paths.parse_path("SPS.ScheduledStationAETitle")
 _AROUND = re.compile(r"\+-([0-9]{1,3})")
@@ -39,6 +39,11 @@ class Station(Word[Scalars]):
             titles = ["$calling_ae" if title == "calling" else title for title in self.root]
             yield binding.step(setting(STATION, value(titles, STATION, binding), binding.origin()))
 
+    def opens(self) -> Iterator[Path]:
+        """Yield the station, where it may be any."""
+        if self.root == ("any",):
+            yield STATION
+
 
 class Dates(Word[DatesText]):
     """For which days a device is answered, whatever it asks: `today`, `+-2` two days before and after as
@@ -53,6 +58,14 @@ class Dates(Word[DatesText]):
         """Yield the one step, if any."""
         if self.root == "today":
             yield binding.step(setting(START_DATE, value(["$today"], START_DATE, binding), binding.origin()))
-        elif match := _AROUND.fullmatch(self.root):
-            span = f"{match[1]}d"
-            yield from Window(mode="replace", back=span, ahead=span).compile(binding)
+        elif window := self._window():
+            yield from window.compile(binding)
+
+    def opens(self) -> Iterator[Path]:
+        """Yield the date, where the days are so many that they are no bound."""
+        if window := self._window():
+            yield from window.opens()
+
+    def _window(self) -> Window | None:
+        match = _AROUND.fullmatch(self.root)
+        return Window(mode="replace", back=f"{match[1]}d", ahead=f"{match[1]}d") if match else None

@@ -15,7 +15,7 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator
 
 from mwl.mapping import paths
-from mwl.mapping.devices.operations.lint import Lint, identity_lint
+from mwl.mapping.devices.operations.lint import Lint, identity_lint, invention_lint
 from mwl.mapping.devices.operations.notation import PathText, checked_path
 from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, Run, Stage, Step
 from mwl.mapping.devices.operations.values import text_value
@@ -74,7 +74,8 @@ class Template(Lines):
     __pydantic_extra__: dict[PathText, TemplateText]
 
     unsafe: bool = False
-    """The lines beside this one may name identities, which come back in MPPS and images (L2)."""
+    """The lines beside this one may name identities, which come back in MPPS and images (L2), and may
+    invent what the order does not say."""
 
     def compile(self, binding: Binding) -> Iterator[Step]:
         """Yield a step for each line."""
@@ -88,10 +89,24 @@ class Template(Lines):
         yield from self.lines
 
     def lint(self) -> Iterator[Lint]:
-        """Refuse an identity as the target, unless the same profile says `unsafe`."""
-        for text in self.lines:
+        """Refuse an identity, and what is made up, unless the same profile says `unsafe`."""
+        for text, written in self.lines.items():
             if not self.unsafe:
                 yield from identity_lint(text, (text,))
+                if not _rests_on(paths.parse_path(text), parse(written)):
+                    yield from invention_lint(text, (text,))
+
+
+def _rests_on(target: Path, parts: tuple[Part, ...]) -> bool:
+    """Tell whether a text is the value that *target* has, with more around it, and not made of others."""
+
+    def named(part: Part) -> bool:
+        own = (text for name, text in part.pieces if name and not text.startswith("$"))
+        return target in map(paths.parse_path, own)
+
+    required = [part for part in parts if not part.optional]
+    says_something = any(text.strip() for part in required for _, text in part.pieces)
+    return any(map(named, required if says_something else parts))
 
 
 def composed(written: str, binding: Binding, *keys: str | int) -> Piece:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mwl.mapping.devices.operations.editing import Change, Unhandled, editing
+from mwl.mapping.devices.operations.invention import invents, made_up_lint
 from mwl.mapping.devices.operations.lint import Lint, identity_lint
 from mwl.mapping.devices.operations.notation import Selectors
 from mwl.mapping.devices.operations.operation import Binding, Options, Run, Stage, Step
@@ -27,6 +28,7 @@ from mwl.yamldoc import suggestion
 _TEXT_VR = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # CR, LF and TAB may be meant (PS3.5 6.2)
 _LINE_BREAKS = re.compile(r"[ \t]*[\r\n]+[ \t]*")
+_GROUP = re.compile(r"\\(\d|g<)")
 _BLANKS = re.compile(r"[ \t]+")
 
 _OPERATIONS: dict[str, Callable[[str], str]] = {
@@ -57,7 +59,8 @@ class Replace(Options):
     to: str
     """What is put in its place; \\1 is the first group."""
     unsafe: bool = False
-    """It may be an identity that is changed, which comes back in MPPS and images (L2)."""
+    """It may be an identity that is changed, which comes back in MPPS and images (L2), or make up a name,
+    birth date or sex."""
     when: When | None = None
     """Only where this holds."""
 
@@ -79,6 +82,12 @@ class Replace(Options):
         """Refuse identities, unless the same profile says `unsafe`."""
         if not self.unsafe:
             yield from _selectors_lint(self.tag, "tag")
+            found, to = re.compile(self.from_), self.to
+            # With a group it is what was there, in other words.
+            from_nothing = not _GROUP.search(to) and bool(found.sub(to, ""))
+            yield from made_up_lint(
+                self.tag, "tag", lambda tag: from_nothing or invents(tag, lambda text: found.sub(to, text))
+            )
 
 
 def _replacing(found: re.Pattern[str], to: str) -> Change:
@@ -125,7 +134,8 @@ class Text(Options):
     may stay, as in a regular expression's set; replace: and texts with | between them, of which the last
     takes the place of the others."""
     unsafe: bool = False
-    """It may be an identity that is changed, which comes back in MPPS and images (L2)."""
+    """It may be an identity that is changed, which comes back in MPPS and images (L2), or make up a name,
+    birth date or sex."""
     when: When | None = None
     """Only where this holds."""
 
@@ -139,6 +149,10 @@ class Text(Options):
         """Refuse identities, unless the same profile says `unsafe`."""
         if not self.unsafe:
             yield from _selectors_lint(self.tags, "tags")
+            chain = [_operation(name) for name in self.ops]
+            yield from made_up_lint(
+                self.tags, "tags", lambda tag: invents(tag, lambda text: str(_all(chain, text)))
+            )
 
 
 def _chain(names: Sequence[str]) -> Change:

@@ -22,9 +22,10 @@ from mwl.mapping import paths
 from mwl.mapping.devices.operations.operation import Binding, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.request import asked_values, matching_nothing, standing_apart
 from mwl.model import Document
-from mwl.query import START_DATE, START_TIME
+from mwl.query import START_DATE, START_TIME, Path
 
 _KEY = re.compile(r"(?P<first>\d{8})?(?:(?P<range>-)(?P<last>\d{8})?)?")
+_WIDEST = 62  # days that are still a list of somebody's work and not of all there is (12.3 d)
 _FIRST_CLOCK, _LAST_CLOCK = "000000", "235959.999999"
 
 
@@ -100,6 +101,8 @@ class Window(Options):
     time: Literal["combined", "ignore", "separate"] = "combined"
     """Ranges of dates and times are one interval (the standard); the times do not count; or they count
     on each day."""
+    unsafe: bool = False
+    """It may be so wide that the day counts no more, where station and modality do not either (L9)."""
     when_key: WhenKey | None = None
     """Only where the date key is so."""
     tz: Zone | None = None
@@ -108,6 +111,12 @@ class Window(Options):
     def compile(self, binding: Binding) -> Iterator[Step]:
         """Yield the one step."""
         yield binding.step(self._apply)
+
+    def opens(self) -> Iterator[Path]:
+        """Yield the date, where the window is so wide that it tells no days apart."""
+        days = sum(int(span[:-1]) / (1 if span.endswith("d") else 24) for span in (self.back, self.ahead))
+        if self.mode != "clamp" and days > _WIDEST:
+            yield START_DATE
 
     def _apply(self, keys: Document, run: Run) -> Document:
         now = run.facts.now.astimezone(zoneinfo.ZoneInfo(self.tz)) if self.tz else run.facts.now

@@ -128,7 +128,9 @@ def test_f33_what_is_copied_is_what_is_sent(answer):
     """Complete, and not too many."""
     items = [code("C0", "", "m"), *(code(f"C{n}", "99X", "m") for n in range(1, 4))]
 
-    found = answer(f"code: {{tag: {RP}, max: 2, copy_to: {PROTOCOL}}}", {RP: items, PROTOCOL: []}, base="generic")
+    found = answer(
+        f"code: {{tag: {RP}, max: 2, copy_to: {PROTOCOL}}}", {RP: items, PROTOCOL: []}, base="generic"
+    )
 
     assert found[PROTOCOL] == found[RP] == items[1:3]
 

@@ -213,3 +213,24 @@ def test_l9_all_keys_are_ignored_only_where_that_is_meant(problems):
     assert found.endswith("[L9]")
     unsafe = f"profile: site\nstatus: evidence\nignore_keys:\n    unsafe: true\n    keys:{ALL_KEYS}"
     assert problems(site=unsafe) == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (
+            "query: [{ignore_keys: [SPS.ScheduledStationAETitle, SPS.Modality, PatientName, PatientID]}, "
+            "{ignore_keys: [SPS.ScheduledProcedureStepStartDate, SPS.ScheduledProcedureStepStartTime, "
+            "SPS.ScheduledPerformingPhysicianName]}]"
+        ),
+        (
+            "station: any\nset_key: {SPS.ScheduledProcedureStepStartDate: '', SPS.Modality: '*', PatientName: '*', "
+            "PatientID: '**', SPS.ScheduledProcedureStepStartTime: '', SPS.ScheduledPerformingPhysicianName: '*'}"
+        ),
+    ],
+)
+def test_l9_is_about_all_lines_together(problems, lines):
+    """Nobody gets around it by several lines, or by other words."""
+    (found,) = problems(site=f"profile: site\nstatus: evidence\n{lines}")
+
+    assert found.endswith("[L9]")

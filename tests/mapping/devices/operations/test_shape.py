@@ -179,6 +179,7 @@ def test_p29_always_and_never(answer):
         return:
           always: [SpecificCharacterSet, PatientID, PatientWeight, SPS.Modality, {PROTOCOL}.CodeValue]
           never: [PatientName, SPS.ScheduledStationAETitle]
+          unsafe: true
         """
     requested = {"PatientName": "", "SPS.ScheduledStationAETitle": "", "SPS.PreMedication": ""}
 
@@ -200,7 +201,7 @@ def test_p29_always_does_not_narrow_a_sequence_that_is_wanted_whole(answer):
 
 def test_p29_all_returns_what_the_order_holds(answer):
     """Beside it the empty ones that were asked for; `never` still holds."""
-    lines = "return: {mode: all, never: [PatientName, SPS.Modality]}"
+    lines = "return: {mode: all, never: [PatientName, SPS.Modality], unsafe: true}"
 
     found = answer(lines, STORED, {"PatientWeight": "", RP: [{"CodeValue": ""}]})
 
