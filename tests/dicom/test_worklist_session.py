@@ -194,7 +194,7 @@ async def test_f54_a_device_is_answered_before_it_gives_up(
     service = serving(lines, answer_within=dt.timedelta(milliseconds=20))
     patient = serving(lines)
     patient._lists = service._lists
-    good = await find(service) if stale else None
+    good = await find(patient) if stale else None
 
     async def silent(work: Any) -> Any:
         await asyncio.Event().wait()

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from endurance.clients import Device, Refused, Sender
 from endurance.exams import Exam, Life
-from endurance.ledger import Findings, judge, missing
+from endurance.ledger import Findings, judge, waiting
 from endurance.ris import Ris
 from endurance.serving import Address, Serving
 
@@ -132,6 +132,7 @@ class Campaign:
         address: Callable[[str], Address],
         moments: Moments,
         ris: Ris,
+        database: str,
         *,
         before_the_end: Callable[[], None] = lambda: None,
     ) -> None:
@@ -139,7 +140,7 @@ class Campaign:
         self.exams: list[Exam] = []
         self.refused: list[str] = []
         self.clients: list[tuple[Sender, Device]] = []
-        self.moments, self.ris = moments, ris
+        self.moments, self.ris, self._database = moments, ris, database
         self._seed, self._address, self._before_the_end = seed, address, before_the_end
         self._numbers, self._closing = itertools.count(1), threading.Event()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(WORKERS)]
@@ -158,17 +159,17 @@ class Campaign:
             if thread.is_alive():
                 raise TimeoutError("an exam does not end")
         self._before_the_end()
-        self.ris.until(lambda receipts: not missing(self.finished, receipts), LEASE)
+        self.ris.until(lambda: not waiting(self._database), LEASE)
 
     @property
     def finished(self) -> list[Exam]:
         """Exams of which all was acknowledged."""
         return [exam for exam in self.exams if exam.finished]
 
-    def report(self, interruptions: int, database: str, brokers: Iterable[Serving]) -> Report:
+    def report(self, interruptions: int, brokers: Iterable[Serving]) -> Report:
         """Judge what is left, once the brokers have ended."""
         errors = [str(error) for each in brokers for error in each.errors]
-        found = judge(database, self.finished, self.ris.receipts)
+        found = judge(self._database, self.finished, self.ris.receipts)
         return Report(interruptions, len(self.exams), self.moments.counts, found, self.refused, errors)
 
     def _work(self) -> None:
@@ -205,7 +206,6 @@ def kill_often(
     serving: Serving,
     campaign: Campaign,
     *,
-    database: str,
     kills: int,
     seed: int,
     progress: Callable[[int], None] = lambda _: None,
@@ -218,4 +218,4 @@ def kill_often(
             kill(serving, campaign.moments, chosen)
             progress(number)
     serving.stop()
-    return campaign.report(kills, database, [serving])
+    return campaign.report(kills, [serving])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -47,15 +48,16 @@ class Sender:
     def __init__(self, address: Callable[[], Address]) -> None:
         self._address = address
         self._socket: socket.socket | None = None
-        self.broken = 0
-        """Connections that ended before the answer, or were not to be had."""
+        self._opened = 0.0
+        self.broken: list[float] = []
+        """When connections were opened, or tried, that ended before the answer; by the monotonic clock."""
 
     def send(self, message: str) -> str:
         """Return MSA-1 of the answer; raise `Unanswered`, or `TryAgain` for AR with code 207."""
         answer = self._exchange(b"\x0b" + message.encode("utf-8") + END)
         if not answer.endswith(END):
             self.close()
-            self.broken += 1
+            self.broken.append(self._opened)
             raise Unanswered
         parsed = hl7.parse(answer.strip(b"\x0b\x1c\r").decode("utf-8"))
         sent = message.split("|", 10)[9]
@@ -77,7 +79,9 @@ class Sender:
         answer = b""
         try:
             if self._socket is None:
-                self._socket = socket.create_connection(self._address(), timeout=TIMEOUT)
+                address = self._address()
+                self._opened = time.monotonic()
+                self._socket = socket.create_connection(address, timeout=TIMEOUT)
             self._socket.sendall(block)
             while not answer.endswith(END) and (chunk := self._socket.recv(65536)):
                 answer += chunk
@@ -102,8 +106,9 @@ class Device:
     def __init__(self, title: str, address: Callable[[], Address]) -> None:
         self._title, self._address = title, address
         self._connection: device.Device | None = None
-        self.broken = 0
-        """Associations that ended before the answer, or were not to be had."""
+        self._opened = 0.0
+        self.broken: list[float] = []
+        """When associations were opened, or tried, that ended before the answer; by the monotonic clock."""
 
     def find(self, keys: Dataset) -> list[Dataset]:
         """Return the items of a worklist; raise `TryAgain`, or `Refused`, where its status is no success."""
@@ -163,12 +168,14 @@ class Device:
             connection, self._connection = self._connection, None
             if connection is not None:
                 connection.close()
-            self.broken += 1
+            self.broken.append(self._opened)
             raise Unanswered from None
 
     def _associated(self) -> device.Device:
         if self._connection is None:
-            self._connection = device.Device(self._address())
+            address = self._address()
+            self._opened = time.monotonic()
+            self._connection = device.Device(address)
             contexts = ((WORKLIST, [IMPLICIT]), (MPPS, [IMPLICIT]))
             self._connection.send(device.associate_rq(*contexts, calling=self._title))
             kind, _ = self._connection.receive()

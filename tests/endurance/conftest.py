@@ -54,6 +54,8 @@ def campaign() -> Callable[..., Campaign]:
     """Exams on the brokers of a stage."""
 
     def on(stage: Stage, address: Callable[[str], tuple[str, int]], seed: int = 1) -> Campaign:
-        return Campaign(seed, address, stage.moments, stage.ris, before_the_end=stage.expire_leases)
+        return Campaign(
+            seed, address, stage.moments, stage.ris, stage.database, before_the_end=stage.expire_leases
+        )
 
     return on

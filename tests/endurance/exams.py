@@ -191,17 +191,29 @@ def keys(accession: str) -> Dataset:
 
 
 def begun(exam: Exam) -> Dataset:
-    """Return the attributes of an N-CREATE."""
+    """Return the attributes of an N-CREATE, with all that Table F.7.2-1 asks for."""
     scheduled, attributes = Dataset(), Dataset()
     scheduled.StudyInstanceUID, scheduled.AccessionNumber = f"1.2.276.0.99.{exam.n}", exam.accession
     scheduled.RequestedProcedureID, scheduled.ScheduledProcedureStepID = f"RP{exam.n}", f"SPS{exam.n}"
+    scheduled.RequestedProcedureDescription = scheduled.ScheduledProcedureStepDescription = "CT head"
+    scheduled.ReferencedStudySequence, scheduled.ScheduledProtocolCodeSequence = [], []
     attributes.ScheduledStepAttributesSequence = [scheduled]
     attributes.PatientName, attributes.PatientID = f"DOE^N{exam.patient}", f"PID{exam.patient}"
+    attributes.PatientBirthDate, attributes.PatientSex = "19700101", "F"
     attributes.PerformedProcedureStepStatus = "IN PROGRESS"
     attributes.PerformedProcedureStepID, attributes.PerformedStationAETitle = f"PPS{exam.n}", "CT1"
     attributes.PerformedProcedureStepStartDate, attributes.PerformedProcedureStepStartTime = DAY, "093100"
     attributes.Modality = "CT"
-    attributes.PerformedSeriesSequence = []
+    for name in (
+        "PerformedStationName", "PerformedLocation", "PerformedProcedureStepDescription", "StudyID",
+        "PerformedProcedureTypeDescription", "PerformedProcedureStepEndDate", "PerformedProcedureStepEndTime",
+    ):  # fmt: skip
+        setattr(attributes, name, "")
+    for name in (
+        "ReferencedPatientSequence", "ProcedureCodeSequence", "PerformedProtocolCodeSequence",
+        "PerformedSeriesSequence",
+    ):  # fmt: skip
+        setattr(attributes, name, [])
     return attributes
 
 
@@ -209,6 +221,9 @@ def ended(state: str) -> Dataset:
     """Return the attributes of the last N-SET."""
     series, attributes = Dataset(), Dataset()
     series.SeriesInstanceUID, series.ProtocolName = "1.2.3.4", "HEAD"
+    for name in ("PerformingPhysicianName", "OperatorsName", "SeriesDescription", "RetrieveAETitle"):
+        setattr(series, name, "")
+    series.ReferencedImageSequence, series.ReferencedNonImageCompositeSOPInstanceSequence = [], []
     attributes.PerformedProcedureStepStatus = state
     attributes.PerformedProcedureStepEndDate, attributes.PerformedProcedureStepEndTime = DAY, "094500"
     attributes.PerformedSeriesSequence = [series]

@@ -43,10 +43,8 @@ def main() -> int:
         stack.callback(ris.close)
         serving = Serving(folder / "broker", database, ris=ris.port)
         stack.callback(serving.close)
-        campaign = Campaign(asked.seed, serving.address, moments, ris)
-        result = kill_often(
-            serving, campaign, database=database, kills=asked.kills, seed=asked.seed, progress=_progress
-        )
+        campaign = Campaign(asked.seed, serving.address, moments, ris, database)
+        result = kill_often(serving, campaign, kills=asked.kills, seed=asked.seed, progress=_progress)
     print(result)
     for each in result.wrong[:50]:
         print("!", each)

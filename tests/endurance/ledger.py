@@ -6,7 +6,7 @@ The tables are read by plain SQL, not through the broker's own store.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import NullPool, create_engine, text
@@ -50,10 +50,13 @@ class Findings:
         return [*self.lost, *self.doubled, *self.half_done, *self.disordered]
 
 
-def missing(exams: Iterable[Exam], receipts: Sequence[Receipt]) -> int:
-    """Return how many status messages the RIS has still to be told."""
-    heard = {(receipt.order, receipt.status) for receipt in receipts}
-    return sum((f"FI{exam.n}", status) not in heard for exam in exams for status in exam.fate.told)
+def waiting(database: str) -> bool:
+    """Tell whether there is a status message that was not delivered, or of which nobody knows whether it was."""
+    engine = create_engine(database, poolclass=NullPool)
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT key FROM outbox WHERE state = 'pending' LIMIT 1")).all()
+    engine.dispose()
+    return bool(found)
 
 
 def judge(database: str, exams: Sequence[Exam], receipts: Sequence[Receipt]) -> Findings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -42,10 +43,15 @@ class Ris:
         self._server.shutdown()
         self._server.server_close()
 
-    def until(self, enough: Callable[[list[Receipt]], bool], within: float) -> bool:
-        """Wait until what has come is *enough*; tell whether it was, *within* seconds."""
-        with self._changed:
-            return self._changed.wait_for(lambda: enough(self.receipts), within)
+    def until(self, settled: Callable[[], bool], within: float) -> bool:
+        """Look, now and then, until all is *settled* that it was to be told; tell whether it was, in seconds."""
+        end = time.monotonic() + within
+        while not settled():
+            if time.monotonic() > end:
+                return False
+            with self._changed:  # what a broker notes of an answer cannot be waited for
+                self._changed.wait(0.1)
+        return True
 
     def connected(self) -> int:
         """Return the number of a new connection."""

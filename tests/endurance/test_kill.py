@@ -18,7 +18,7 @@ def test_nothing_acknowledged_is_lost_when_the_broker_is_killed(stage, campaign)
     serving = stage.broker()
     exams = campaign(stage, serving.address)
 
-    report = kill_often(serving, exams, database=stage.database, kills=KILLS, seed=1)
+    report = kill_often(serving, exams, kills=KILLS, seed=1)
 
     assert report.wrong == []
     assert report.counts[ANSWERED] > KILLS
@@ -37,7 +37,7 @@ def test_a_broker_that_is_stopped_ends_what_it_has_begun(stage, campaign):
             codes.append(serving.stop())
             serving.start()
     serving.stop()
-    report = exams.report(STOPS, stage.database, [serving])
+    report = exams.report(STOPS, [serving])
 
     assert codes == [0] * STOPS
     assert report.wrong == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from endurance import proxy
@@ -29,12 +31,16 @@ def test_a_client_notices_one_broken_connection_at_most(postgres_stage, campaign
     ):
         moments.wait(ANSWERED, GONE_ON)
         moments.wait(ASKED, 1)
+        begins = time.monotonic()
         getattr(brokers[0], how)()
+        ended = time.monotonic()
         moments.wait(ANSWERED, GONE_ON)
     broken = [client.broken for clients in exams.clients for client in clients]
     brokers[1].stop()
-    report = exams.report(1, postgres_stage.database, brokers)
+    report = exams.report(1, brokers)
 
     assert report.wrong == []
-    assert max(broken) == 1
-    assert min(broken) == 0
+    assert [] in broken
+    assert max(sum(opened < begins for opened in each) for each in broken) == 1
+    # A connection that is made while a process dies may be taken by it still.
+    assert max(sum(opened > ended for opened in each) for each in broken) == 0

@@ -15,7 +15,7 @@ from sqlalchemy import NullPool, create_engine, text
 from endurance.campaign import Campaign, kill
 from endurance.clients import Device, Sender, Status
 from endurance.exams import KNOWN, SUCCESS, Exam, Fate, begun, ended, keys
-from endurance.ledger import judge, missing
+from endurance.ledger import judge, waiting
 from endurance.postgres import Postgres
 from endurance.stage import Stage, staged
 
@@ -68,14 +68,14 @@ class Pair:
 
     def judged(self) -> list[str]:
         """Return what is wrong, in the database or in a log, once the RIS was told everything."""
-        told = self.stage.ris.until(lambda receipts: not missing(self.exams, receipts), 60)
+        told = self.stage.ris.until(lambda: not waiting(self.stage.database), 60)
         wrong = [] if told else ["the RIS was not told everything"]
         wrong += [str(error) for broker in self.brokers for error in broker.errors]
         return wrong + judge(self.stage.database, self.exams, self.stage.ris.receipts).all()
 
     def forget(self) -> None:
         """Begin anew with the database and the RIS; keys of rows are never given twice."""
-        self.stage.ris.until(lambda receipts: not missing(self.exams, receipts), 60)
+        self.stage.ris.until(lambda: not waiting(self.stage.database), 60)
         self.stage.age("TRUNCATE patients, performed, messages, outbox CASCADE")
         self.stage.ris.receipts.clear()
         self.exams.clear()
