@@ -71,6 +71,7 @@ def run(broker: Any, arguments: list[str]) -> subprocess.CompletedProcess[str]:
     return broker.run(*(addresses.get(argument, argument) for argument in arguments))  # type: ignore[no-any-return]
 
 
+@pytest.mark.timeout(600)  # the field engineer's page starts a hundred processes
 @pytest.mark.parametrize("path", [path for path in PAGES if shown(path)], ids=lambda path: path.name)
 def test_every_command_of_a_page_ends_as_it_says(broker, path):
     """In the order of the page, on a broker of its own; `mwl serve` is that broker."""
