@@ -42,10 +42,12 @@ def show(performed: str, *, as_json: bool) -> None:
     heading("as the device said it")
     for line in described(found.step.document):
         click.echo(_INDENT + line)
-    heading("linked to")
-    print_table([*_HEADERS, "BY"], [(*_row(each), found.links[each.ref.key]) for each in found.linked])
-    heading("may mean")
-    print_table([*_HEADERS, "AGREES", "DIFFERS"], [_possible(each) for each in found.possible])
+    if found.linked:
+        heading("linked to")
+        print_table([*_HEADERS, "BY"], [(*_row(each), found.links[each.ref.key]) for each in found.linked])
+    if found.possible:
+        heading("may mean")
+        print_table([*_HEADERS, "AGREES", "DIFFERS"], [_possible(each) for each in found.possible])
 
 
 def _print_state(found: Detail) -> None:

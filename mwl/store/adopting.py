@@ -91,7 +91,7 @@ def reconcile(tx: Transaction, procedure_keys: Collection[int], under: Situation
         agreed = [key for key in keys if not _differs(tx, step, key, under)]
         for key in agreed:
             _settle(tx, performed_key, key)
-        followed = attaching.follow(tx, agreed, under, source=step.source)
+        followed = attaching.follow(tx, step, agreed, under, source=step.source)
         if step.state is not PerformedState.IN_PROGRESS:
             attaching.tell_ended(tx, step, followed, under)
         if len(agreed) == len(keys):

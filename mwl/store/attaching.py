@@ -65,7 +65,7 @@ def attach(tx: Transaction, step: PerformedStep, under: Situation, *, refusing: 
         tx.connection.execute(
             insert(performed_links).values(performed_key=step.key, step_key=step_key, rule=rule)
         )
-    followed = follow(tx, rules, under, source=step.source, begins=True)
+    followed = follow(tx, step, rules, under, source=step.source, begins=True)
     if cancelled:
         remarks.add(Remark.CANCELLED_ORDER)
     if any(_is_attached(each, step) for each in followed.values()):
@@ -131,6 +131,7 @@ def _object(conduct: Conduct, linked: Mapping[int, str], cancelled: Sequence[int
 
 def follow(
     tx: Transaction,
+    step: PerformedStep,
     step_keys: Iterable[int],
     under: Situation,
     *,
@@ -138,9 +139,11 @@ def follow(
     reason: str = "",
     begins: bool = False,
 ) -> dict[int, Followed]:
-    """Let scheduled steps follow what is performed of them, in the order of their keys."""
+    """Let scheduled steps follow a performed one that something was heard of, in the order of their keys."""
     return {
-        key: progress.follow(tx, key, source=source, conducts=under.conducts, reason=reason, begins=begins)
+        key: progress.follow(
+            tx, key, source=source, conducts=under.conducts, exam=step.key, reason=reason, begins=begins
+        )
         for key in sorted(step_keys)
     }
 

@@ -93,7 +93,7 @@ def update(
     step = instances.changed(tx, stored, state, documents.merged(stored.document, document))
     linked = instances.links(tx, step.key)
     if ends:
-        followed = attaching.follow(tx, linked, under, source=f"mpps {uid} {calling_ae}")
+        followed = attaching.follow(tx, step, linked, under, source=f"mpps {uid} {calling_ae}")
         attaching.tell_ended(tx, step, followed, under)
     remarks = {*step.remarks, *attaching.at_its_end(step)} - ({Remark.OPEN_TOO_LONG} if ends else set())
     after = instances.remarked(tx, step, remarks)

@@ -140,26 +140,28 @@ def follow(
     *,
     source: str,
     conducts: Conducts,
+    exam: int | None = None,
     reason: str = "",
     begins: bool = False,
     undoing: StepState | None = None,
 ) -> Followed:
     """Bring a scheduled step to the state its exams give it.
 
-    *reason* is a person's, or the clock's.  *begins* is whether an exam is new to the step.  *undoing* is the
+    *exam* is the key of the one that something was heard of, whose reason counts where *reason*, a person's
+    or the clock's, says nothing.  *begins* is whether an exam is new to the step.  *undoing* is the
     state that an exam had brought it to that is no longer linked: from there, too, the way back is open.
     """
     # The lock first: what another broker has committed to this step's performed steps is seen after it.
     before = transitions.state(tx, step_key)
     found = effects(_exams(tx, step_key), conducts)
-    wanted = goal(found.values())
+    wanted, why = goal(found.values()), reason or (found[exam].why if exam in found else "")
     stands = wanted is StepState.STARTED and before in CLOSED and not begins and before is not undoing
     if wanted is before or stands:
         after = before
     elif wanted is StepState.SCHEDULED:
-        after = _reopen(tx, step_key, before, source, reason or _why(found), undoing)
+        after = _reopen(tx, step_key, before, source, why, undoing)
     else:
-        after = _advance(tx, step_key, before, wanted, source, reason or _why(found))
+        after = _advance(tx, step_key, before, wanted, source, why)
     return Followed(before, after, found)
 
 
@@ -180,11 +182,6 @@ def _reopen(
     if before not in (StepState.STARTED, undoing):  # closed by its order meanwhile: that stands
         return before
     return transitions.advance(tx, step_key, StepEvent.REOPEN, source=source, reason=reason)
-
-
-def _why(found: Mapping[int, Effect]) -> str:
-    """Return why the last exam that gives a reason was ended."""
-    return next((effect.why for effect in reversed([*found.values()]) if effect.why), "")
 
 
 def _exams(tx: Transaction, step_key: int) -> list[Exam]:

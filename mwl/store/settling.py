@@ -58,7 +58,9 @@ def link(
             insert(performed_links).values(performed_key=key, step_key=step_key, rule=BY_HAND)
         )
     new = step_key not in known
-    followed = attaching.follow(tx, [step_key], under, source=decision.by, reason=decision.reason, begins=new)
+    followed = attaching.follow(
+        tx, step, [step_key], under, source=decision.by, reason=decision.reason, begins=new
+    )
     if new:
         attaching.tell_begun(tx, step, followed, under)
     if step.state is not PerformedState.IN_PROGRESS:
@@ -118,7 +120,7 @@ def close(
     document = {**stored.document, STATUS: {"vr": "CS", "Value": [state.value]}}
     step = instances.changed(tx, stored, state, document)
     linked = instances.links(tx, key)
-    followed = attaching.follow(tx, linked, under, source=decision.by, reason=decision.reason)
+    followed = attaching.follow(tx, step, linked, under, source=decision.by, reason=decision.reason)
     onward.closed(tx, step, under.onward)
     _tell(tx, followed, decision, under.told)
     return instances.noted(tx, step, decision.note(f"ended as {state}")), followed

@@ -169,7 +169,7 @@ class Campaign:
     def report(self, interruptions: int, brokers: Iterable[Serving]) -> Report:
         """Judge what is left, once the brokers have ended."""
         errors = [str(error) for each in brokers for error in each.errors]
-        found = judge(self._database, self.finished, self.ris.receipts)
+        found = judge(self._database, self.exams, self.ris.receipts)
         return Report(interruptions, len(self.exams), self.moments.counts, found, self.refused, errors)
 
     def _work(self) -> None:

@@ -80,7 +80,7 @@ class Exam:
     messages: list[str] = field(default_factory=list)
     """Control IDs that were answered AA."""
     finished: bool = False
-    """Whether all of it was acknowledged."""
+    """Whether all of it was acknowledged: only then is it known what must be there."""
 
     @classmethod
     def of(cls, n: int, seed: int, *, run: int = 1) -> Exam:

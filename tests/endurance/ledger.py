@@ -60,7 +60,7 @@ def waiting(database: str) -> bool:
 
 
 def judge(database: str, exams: Sequence[Exam], receipts: Sequence[Receipt]) -> Findings:
-    """Hold everything against exams of which all was acknowledged."""
+    """Hold everything against exams; of those that did not come to their end nothing is expected."""
     findings = Findings()
     _judge_database(database, exams, findings)
     _judge_receipts(exams, receipts, findings)
@@ -79,9 +79,9 @@ def _judge_database(database: str, exams: Sequence[Exam], findings: Findings) ->
         performed = _by_first(rows(_PERFORMED))
         messages = _by_first(rows("SELECT control_id, outcome FROM messages"))
         patients = _by_first(rows("SELECT patient_id, issuer FROM patients"))
-        waiting = rows("SELECT control_id, state FROM outbox WHERE state <> 'delivered'")
+        pending = rows("SELECT control_id, state FROM outbox WHERE state <> 'delivered'")
     engine.dispose()
-    for exam in exams:
+    for exam in (each for each in exams if each.finished):
         want = {
             f"step of {exam.accession}": (steps[f"FI{exam.n}"], [(exam.fate.states[-1], exam.start)]),
             f"patient of {exam.accession}": (patients[f"PID{exam.patient}"], [("HOSP",)]),
@@ -95,7 +95,7 @@ def _judge_database(database: str, exams: Sequence[Exam], findings: Findings) ->
         passed = [state for (state,) in history[f"FI{exam.n}"]]
         if passed != list(exam.fate.states):
             findings.half_done.append(f"{exam.accession} went through {passed}, not {exam.fate.states}")
-    findings.half_done += [f"status {control_id} is {state}" for control_id, state in waiting]
+    findings.half_done += [f"status {control_id} is {state}" for control_id, state in pending]
     orders, uids = {f"FI{exam.n}" for exam in exams}, {exam.uid for exam in exams}
     findings.doubled += [f"{each} out of nowhere" for each in {*steps} - orders | {*performed} - uids]
 
@@ -130,6 +130,8 @@ def _judge_receipts(exams: Sequence[Exam], receipts: Sequence[Receipt], findings
     findings.told = len(first)
     for exam in exams:
         heard = told.pop(f"FI{exam.n}", [])
+        if not exam.finished:
+            continue
         for status in exam.fate.told:
             if status not in heard:
                 findings.lost.append(f"{status} of {exam.accession} was not told")

@@ -100,7 +100,7 @@ def test_what_cannot_be_kept_is_refused_and_leaves_nothing(disk):
     broker.start()
     sender = Sender(lambda: broker.address("hl7"))
     device = Device("CT1", lambda: broker.address("dicom"))
-    known, new = (Exam(n, n, Fate.DONE, moved=False) for n in (1, 2))
+    known, new = (Exam(n, n, Fate.DONE, moved=False, finished=True) for n in (1, 2))
     assert sender.send(known.order("NW")) == "AA"
     assert device.create(known.uid, begun(known)) == Status(SUCCESS)
 

@@ -46,8 +46,8 @@ class Pair:
         self._threads = closing.enter_context(ThreadPoolExecutor(2))
 
     def exam(self, n: int, *, patient: int | None = None, fate: Fate = Fate.WAITING) -> Exam:
-        """Return an exam that is not moved."""
-        self.exams.append(Exam(n, n if patient is None else patient, fate, moved=False))
+        """Return an exam that is not moved, of which the test will see to everything."""
+        self.exams.append(Exam(n, n if patient is None else patient, fate, moved=False, finished=True))
         return self.exams[-1]
 
     def at_once(self, first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:

@@ -230,7 +230,7 @@ def test_f_m17_the_wrong_entry_puts_the_right_step_back(house: House) -> None:
     house.create(U2, began(item("1002", "S2")))
 
     assert (house.states, house.heard) == (["SCHEDULED", "STARTED"], ["IP", "SC", "IP"])
-    assert house.history(1)[-1].reason == "incorrect worklist entry selected"
+    assert [line.reason for line in house.history(1)] == ["", "", "incorrect worklist entry selected"]
     assert house.exam(U1).remarks == (Remark.WRONG_ENTRY,)
 
 
@@ -479,3 +479,16 @@ def test_patient_and_time_propose_and_stay_the_last() -> None:
     """The broker's own ladder ends with what links nothing."""
     assert Conduct().ladder[-1] == PATIENT_AND_TIME
     assert PATIENT_AND_TIME.proposes
+
+
+def test_a_reason_is_that_of_its_own_exam(house: House, s1: int) -> None:
+    """What was chosen by mistake yesterday does not explain what begins today."""
+    house.create(U1)
+    house.update(U1, ended(DISCONTINUED, WRONG_ENTRY))
+
+    house.create(U2)
+    house.update(U2, ended(DISCONTINUED, "110504"))
+
+    assert [line.reason for line in house.history(s1)] == [
+        "", "", "incorrect worklist entry selected", "", "patient died",
+    ]  # fmt: skip
