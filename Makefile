@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP  := $(VENV)/.set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve demo check format test lock
+.PHONY: help setup serve demo check format test audit lock
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ format: setup ## put the source into its one form
 
 test: setup check ## everything `check` does, then all tests
 	$(BIN)/pytest -n 2 -ra
+
+audit: ## look for known vulnerabilities in the pinned packages (needs a network, else it is skipped)
+	@$(PYTHON) .ci/audit.py
 
 lock: ## write constraints.txt anew, from the newest versions pyproject.toml allows (needs uv)
 	@echo "# Names, versions and hashes for CPython 3.11; written by 'make lock'." > constraints.new

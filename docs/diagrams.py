@@ -145,8 +145,8 @@ This page is made by `docs/diagrams.py` from the tables the broker runs by; do n
 The table is `STEP` in `mwl/lifecycle.py`: for each state what can happen, where it leads, and who may cause it.
 An order brings a step into being as SCHEDULED.
 An order message arrives, makes ready, cancels, discontinues or completes it; a new order reopens one that is {StepState.CANCELLED}.
-A performed step begins, completes or discontinues it, and reopens it where the wrong worklist entry had been selected.
-A person does all of this but begin, by `mwl steps`, and moves it by linking a performed step (`mwl performed`).
+A performed step begins, completes or discontinues it, and reopens it where the wrong worklist entry had been selected, or withdraws it where its order was cancelled meanwhile.
+A person does all of this but begin and withdraw, by `mwl steps`, and moves it by linking a performed step, or unlinking one (`mwl performed`).
 The clock ends what runs, where it has ended the performed step (`watch.performed.close`), and touches nothing that is finished.
 An event that a state does not name, or by somebody it does not name, changes nothing.
 A step that is {closed} is off the worklist unless a device asks for it by name.

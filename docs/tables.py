@@ -12,6 +12,7 @@ import importlib.util
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -24,11 +25,13 @@ from mwl import metrics
 from mwl.cli import cli, exits
 from mwl.conduct import LADDER, Conduct
 from mwl.config import model, shipped
+from mwl.dicom import limits as dicom_limits
 from mwl.dicom.emulators import DEVICES
 from mwl.dicom.emulators import Device as EmulatedDevice
 from mwl.dicom.keys import MATCHING
 from mwl.dicom.negotiation import TRANSFER_SYNTAXES
 from mwl.discontinuation import REASONS
+from mwl.hl7 import limits as hl7_limits
 from mwl.hl7.ack import CONDITIONS
 from mwl.mapping import paths
 from mwl.mapping.devices.device import load_devices
@@ -68,6 +71,7 @@ from mwl.mapping.systems.system_form import (
 )
 from mwl.mapping.text.charset_labels import ALONE
 from mwl.mapping.text.iso2022 import REGISTERED
+from mwl.web import limits as web_limits
 
 DOCS = Path(__file__).parent
 MARKED = re.compile(r"<!-- table: (?P<name>[a-z0-9 _-]+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -109,6 +113,25 @@ def codes(texts: Iterable[object]) -> str:
 def settings() -> str:
     """Every key of the configuration."""
     return table(["key", "default", "meaning"], _settings(model.Settings, ""))
+
+
+def limits() -> str:
+    """Every limit that can strike a peer: what moves it, and what the peer hears."""
+    defaults = {row[0].strip("`"): row[1] for row in _settings(model.Settings, "")}
+    sides = {"DICOM": dicom_limits, "HL7": hl7_limits, "HTTP": web_limits}
+    rows = (
+        (
+            name,
+            code(limit),
+            code(setting) if setting else "fixed",
+            defaults.get(setting, ""),
+            side.ANSWERS[limit],
+        )
+        for name, side in sides.items()
+        for limit in side.Limit
+        for setting in [side.SETTINGS.get(limit, "")]
+    )
+    return table(["side", "limit", "setting", "default", "what the peer gets"], rows)
 
 
 def _settings(section: type[BaseModel], under: str) -> Iterator[Row]:
@@ -199,6 +222,12 @@ def _metrics() -> Iterator[Row]:
             (described,) = metric.describe()
             name = f"{described.name}_total" if described.type == "counter" else described.name
             yield code(name), described.type, codes(metric._labelnames), described.documentation  # noqa: SLF001
+
+
+def audit_messages() -> str:
+    """An example of each audit message."""
+    written: str = _script("audited").examples()
+    return written
 
 
 def exit_codes() -> str:
@@ -574,20 +603,27 @@ def _shortened(queries: Iterable[str]) -> list[str]:
 
 def _explained() -> Mapping[str, Callable[[], str]]:
     """Return the examples of `mwl mapping explain`, by name."""
-    spec = importlib.util.spec_from_file_location("explained", DOCS / "explained.py")
+    found: Mapping[str, Callable[[], str]] = _script("explained").TABLES
+    return found
+
+
+def _script(name: str) -> ModuleType:
+    """Return another script of this folder as a module."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None  # noqa: S101  the file is there
     assert spec.loader is not None  # noqa: S101  the same
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: Mapping[str, Callable[[], str]] = module.TABLES
-    return found
+    return module
 
 
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "commands": commands,
     "metrics": metric_table,
+    "limits": limits,
     "exit codes": exit_codes,
+    "audit messages": audit_messages,
     "messages": messages,
     "order control": order_control,
     "patient": lambda: fields("patient"),

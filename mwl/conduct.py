@@ -19,6 +19,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
 from mwl.discontinuation import WRONG_ENTRY
@@ -147,7 +148,7 @@ class Conduct:
         return StepState.SCHEDULED if WRONG_ENTRY in codes else self.discontinued
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Conducts:
     """The conduct of every device, by the AE title it is known by."""
 
@@ -158,7 +159,7 @@ class Conducts:
         """Return the conduct of the device that this AE title stands for."""
         return self.devices.get(calling_ae, self.anyone)
 
-    @property
+    @cached_property
     def by_patient(self) -> bool:
         """Whether the profile of some device links without any number of the order."""
         rungs = (rung for each in (*self.devices.values(), self.anyone) for rung in each.ladder)

@@ -34,6 +34,7 @@ class StepEvent(StrEnum):
     DISCONTINUE = "discontinue"
     CANCEL = "cancel"  # the order was cancelled
     REOPEN = "reopen"  # wrong worklist entry chosen, or performed step withdrawn (B-33)
+    WITHDRAW = "withdraw"  # the same, of an order that was cancelled meanwhile
 
 
 class Actor(StrEnum):
@@ -69,8 +70,8 @@ def _to(after: StepState, *by: Actor) -> Move:
     return Move(after, frozenset(by))
 
 
-def _back(*by: Actor) -> Move:
-    return Move(_S.SCHEDULED, frozenset(by), resting=True)
+def _back(*by: Actor, to: StepState = _S.SCHEDULED) -> Move:
+    return Move(to, frozenset(by), resting=True)
 
 
 # fmt: off
@@ -103,18 +104,21 @@ STEP: Final[dict[StepState, dict[StepEvent, Move]]] = {
     _S.STARTED: {
         _E.COMPLETE: _to(_S.COMPLETED, _ORDER, _DEVICE, _PERSON, _CLOCK),
         _E.DISCONTINUE: _to(_S.DISCONTINUED, _ORDER, _DEVICE, _PERSON, _CLOCK),
-        _E.REOPEN: _back(_DEVICE, _PERSON),
+        _E.REOPEN: _back(_DEVICE, _PERSON, _CLOCK),
+        _E.WITHDRAW: _back(_DEVICE, _PERSON, _CLOCK, to=_S.CANCELLED),
     },
     # MPPS is the truth of what happened: a further performed step begins it again (B-34 append, B-36).
     # What is finished, a person alone takes back.
     _S.COMPLETED: {
         _E.BEGIN: _to(_S.STARTED, _DEVICE, _PERSON),
         _E.REOPEN: _back(_PERSON),
+        _E.WITHDRAW: _back(_PERSON, to=_S.CANCELLED),
     },
     _S.DISCONTINUED: {
         _E.BEGIN: _to(_S.STARTED, _DEVICE, _PERSON),
         _E.COMPLETE: _to(_S.COMPLETED, _ORDER, _DEVICE, _PERSON),
         _E.REOPEN: _back(_PERSON),
+        _E.WITHDRAW: _back(_PERSON, to=_S.CANCELLED),
     },
     _S.CANCELLED: {
         _E.BEGIN: _to(_S.STARTED, _DEVICE, _PERSON),

@@ -7,20 +7,42 @@ escaped, so that no peer can forge a line.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import json
 import logging
 import sys
 import time
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+Observer = Callable[[int, str, Mapping[str, Any]], None]
+_observers: list[Observer] = []
+
+_always: dict[str, Any] = {}
 _context: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("log_context", default={})  # noqa: B039
 
 
 def event(logger: logging.Logger, level: int, name: str, /, **fields: Any) -> None:
     """Log the event *name* with *fields*; both end up as one line."""
+    for observer in tuple(_observers):
+        observer(level, name, fields)
     if logger.isEnabledFor(level):
         logger.log(level, name, extra={"fields": fields})
+
+
+def observe(observer: Observer) -> Callable[[], None]:
+    """Have *observer* called with level, name and fields of every event, whatever level is logged.
+
+    In the thread of whoever tells it, so it returns at once and raises nothing.  Returns what ends that.
+    """
+    _observers.append(observer)
+
+    def end() -> None:
+        with contextlib.suppress(ValueError):
+            _observers.remove(observer)
+
+    return end
 
 
 def bind(**fields: Any) -> contextvars.Token[dict[str, Any]]:
@@ -33,7 +55,7 @@ class _Formatter(logging.Formatter):
 
     @staticmethod
     def fields(record: logging.LogRecord) -> dict[str, Any]:
-        return {**_context.get(), **getattr(record, "fields", {})}
+        return {**_always, **_context.get(), **getattr(record, "fields", {})}
 
 
 class JsonFormatter(_Formatter):
@@ -63,11 +85,24 @@ class TextFormatter(_Formatter):
         )
         message = record.getMessage().encode("unicode_escape").decode("ascii")
         line = f"{stamp} {record.levelname.lower():7} {message} {fields}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if not record.exc_info:
+            return line
+        # What an error quotes may hold line ends: indented, none of them begins a line of the log.
+        trace = self.formatException(record.exc_info).splitlines()
+        return "\n".join([line, *(f"  {_visible(each)}" for each in trace)])
 
 
-def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Send the package's events, and warnings of its libraries, to *stream* (stderr)."""
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def configure(level: str = "INFO", stream: TextIO | None = None, **always: Any) -> None:
+    """Send the package's events, and warnings of its libraries, to *stream* (stderr).
+
+    The fields *always* stand in every line: which of several processes it is.
+    """
+    _always.clear()
+    _always.update(always)
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter() if stream.isatty() else JsonFormatter())

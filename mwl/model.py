@@ -205,9 +205,8 @@ def values(document: Mapping[str, Element], tag: str) -> list[Any]:
 def text(document: Mapping[str, Element], tag: str) -> str:
     """Return the first value of *tag* as text, "" where there is none; a name in its one-line form."""
     element = document.get(tag)
-    if element is None:
-        return ""
-    first = next(iter(element.get("Value", ())), None)
+    found = element.get("Value") if element else None
+    first = found[0] if found else None
     if first is None:
         return ""
     return person_name(first) if isinstance(first, dict) else str(first)

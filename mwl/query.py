@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from mwl import handles, names
+from mwl.expressions import expression
 from mwl.model import STEP_SEQUENCE, Document, WorklistItem, items, text, values
 
 Path: TypeAlias = tuple[str, ...]
@@ -233,7 +234,9 @@ def _decide(criterion: Criterion, scope: Document, tag: str) -> bool:
         case Op.STEP_STUDY:
             return any(_is_of_step(uid, scope) for uid in criterion.values)
         case Op.REGEX:
-            return any(_compiled(each).search(_plain(value)) for each in criterion.values for value in found)
+            return any(
+                expression(each).found_in(_plain(value)) for each in criterion.values for value in found
+            )
         case Op.LONGER:
             return any(len(_plain(value)) > int(criterion.values[0]) for value in found)
     return False  # ANY and ALL are about no attribute: `_holds` has decided them
@@ -243,11 +246,6 @@ def _is_of_step(uid: str, scope: Document) -> bool:
     study, key = text(scope, _STUDY), values(scope, _KEY)[0]
     step_id = next((text(step, _STEP_ID) for step in items(scope, STEP_SEQUENCE)), "")
     return handles.is_step_study(uid, study, step_id, key)
-
-
-@lru_cache(maxsize=1024)
-def _compiled(expression: str) -> re.Pattern[str]:
-    return re.compile(expression)
 
 
 def name_matches(wanted: str, stored: str) -> bool:

@@ -8,11 +8,13 @@ line and column, so that each mistake is reported where it stands, all of them a
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
 import yaml
@@ -184,6 +186,41 @@ def problems(document: YamlDocument, model: type[BaseModel], error: ValidationEr
         _explain(document, model, dict(detail))
         for detail in error.errors(include_url=False, include_input=False)
     ]
+
+
+def sound(
+    data: Mapping[str, Any],
+    model: type[Model],
+    error: ValidationError,
+    whole: Callable[[Place], Place] = tuple,
+    needed: Mapping[str, Any] = MappingProxyType({}),
+) -> Model:
+    """Return what is left of *data* without the mistakes of *error*, to look for further ones.
+
+    It is never to be used.  *whole* says how much goes with a mistake at a place: the entry it is in, for
+    one.  A value inside a list takes the list with it, so that the places of all others stay what they
+    are.  *needed* stands in for keys that *model* cannot do without; they make a sound whole by themselves.
+    """
+    while True:
+        left = copy.deepcopy(dict(data))
+        for detail in error.errors(include_url=False, include_input=False):
+            _take_out(left, whole(detail["loc"]))
+        data = {**needed, **({} if left == data else left)}  # a mistake of the whole has no place of its own
+        try:
+            return model.model_validate(data)
+        except ValidationError as next_error:  # of what had not been looked at beside the mistakes
+            error = next_error
+
+
+def _take_out(data: Any, place: Place) -> None:
+    """Take out what stands at *place*, or what should hold it."""
+    holder, inner = None, data
+    for key in place:
+        if not isinstance(inner, dict) or key not in inner:
+            break
+        holder, last, inner = inner, key, inner[key]
+    if holder is not None:
+        del holder[last]
 
 
 def _explain(document: YamlDocument, model: type[BaseModel], detail: Mapping[str, Any]) -> Problem:

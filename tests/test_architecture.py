@@ -50,7 +50,7 @@ def test_the_floors_are_those_of_the_design():
     rank = {name.strip(): n for n, layer in enumerate(layers["layers"]) for name in layer.split("|")}
 
     assert layers["exhaustive"] is True
-    assert rank["hl7"] == rank["dicom"] == rank["web"]
+    assert rank["hl7"] == rank["dicom"] == rank["web"] == rank["audit"]
     assert (
         rank["cli"]
         < rank["broker"]
@@ -69,7 +69,7 @@ def test_a_library_is_forbidden_outside_its_home(library):
     forbidden = [each for each in contract("forbidden") if library in each["forbidden_modules"]]
     kept_out = {name.removeprefix("mwl.") for each in forbidden for name in each["source_modules"]}
 
-    floors = {"cli", "broker", "workbench", "hl7", "dicom", "web", "store", "mapping", "config"}
+    floors = {"cli", "broker", "workbench", "hl7", "dicom", "web", "audit", "store", "mapping", "config"}
     assert kept_out == floors - LIBRARIES[library]
 
 

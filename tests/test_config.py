@@ -218,6 +218,42 @@ def test_m11_a_title_stands_for_one_device():
     ]
 
 
+def test_e03_a_title_may_be_bound_to_addresses_and_certificates():
+    """One or several; a host is a network of its own."""
+    tls = "dicom: {tls: {certificate: a, key: b, clients: c}}\n"
+    bound = loaded(
+        tls + "devices: {CT1: {address: 10.1.2.3, certificate: [a.example, b]}, MR1: {address: 10.1.0.0/16}}"
+    )
+
+    assert bound.devices["CT1"].address == ("10.1.2.3/32",)
+    assert bound.devices["CT1"].certificate == ("a.example", "b")
+    assert bound.devices["MR1"].address == ("10.1.0.0/16",)
+
+
+@pytest.mark.parametrize("dicom", ["", "dicom: {tls: {certificate: a, key: b}}\n"])
+def test_a_certificate_that_nobody_is_asked_for_is_a_mistake(dicom):
+    """The device could never get in."""
+    (mistake,) = mistakes(dicom + "devices: {CT1: {certificate: ct1}}")
+
+    assert "none is asked for without dicom.tls.clients" in mistake
+
+
+def test_what_is_no_address_of_a_device_is_a_mistake():
+    """A name would have to be looked up at every association."""
+    (mistake,) = mistakes("devices: {CT1: {address: ct1.example}}")
+
+    assert "'ct1.example' is no IP address and no network: 10.1.2.3 or 10.1.0.0/16" in mistake
+
+
+@pytest.mark.parametrize("version", ["1.3", '"1.3"'])
+def test_a_version_of_tls_needs_no_quotes(version):
+    """It reads as a number, and is none."""
+    found = loaded(f"web: {{tls: {{certificate: a, key: b, version: {version}}}}}")
+
+    assert found.web.tls is not None
+    assert found.web.tls.version == "1.3"
+
+
 def test_two_systems_that_send_alike_are_a_mistake():
     """A message must lead to one system; an absent facility means any."""
     text = 'systems:\n  A: {application: RIS}\n  B: {application: RIS, facility: "*"}\n  C: {application: RIS, facility: X}\n'
@@ -427,6 +463,10 @@ def test_a_later_check_can_point_into_the_file():
     [
         ("postgresql+psycopg://user:p@ss:w/rd@host/name", "postgresql+psycopg://user:***@host/name"),
         ("postgresql+psycopg://user@host/name", "postgresql+psycopg://user@host/name"),
+        (
+            "postgresql+psycopg://host/name?user=u&password=p&SSLpassword=q&sslmode=require",
+            "postgresql+psycopg://host/name?user=u&password=***&SSLpassword=***&sslmode=require",
+        ),
         ("sqlite:///mwl.db", "sqlite:///mwl.db"),
         ("sqlite:////var/lib/a:b/mwl.db", "sqlite:////var/lib/a:b/mwl.db"),
     ],
@@ -655,3 +695,32 @@ def test_what_is_no_time_to_wait_is_told(text):
     (mistake,) = mistakes(f"watch: {{systems: {text}}}")
 
     assert "for example 12h, or never" in mistake
+
+
+def test_audit_messages_are_sent_where_the_section_says():
+    """Absent: nowhere; all kinds, over TLS, from whom the host trusts, are the default."""
+    audit = loaded('audit: {to: "collector:6514"}').audit
+
+    assert loaded("{}").audit is None
+    assert loaded("audit:").audit is None
+    assert audit is not None
+    assert (str(audit.to), audit.transport, audit.tls.authorities) == ("collector:6514", "tls", None)
+    assert audit.events == ("application", "query", "order", "procedure", "patient", "security", "user")
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("{to: collector}", "1:13: error: to: write host:port"),
+        ("{tls: {}}", "1:8: error: the key 'to' is missing here"),
+        ("{to: 'h:1', transport: tcp}", "1:31: error: transport: input should be 'tls' or 'udp'"),
+        ("{to: 'h:1', transport: udp, tls: {}}", "datagrams have no TLS"),
+        ("{to: 'h:1', events: [queries]}", "1:29: error: events: input should be 'application'"),
+        ("{to: 'h:1', spool: 10}", "1:27: error: spool: input should be greater than or equal to 1000"),
+    ],
+)
+def test_a_mistake_about_audit_messages_is_told_at_its_place(text, mistake):
+    """File, line and column, and what may be written."""
+    (told,) = mistakes(f"audit: {text}")
+
+    assert mistake in told

@@ -16,17 +16,19 @@ from types import ModuleType
 
 import click
 import pytest
+from uvicorn.protocols.http.h11_impl import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 
 from mwl import config
-from mwl.broker import bind, capture, preflight, running, watch
+from mwl.audit import syslog
+from mwl.broker import audit_sender, auditing, bind, capture, doors, preflight, running, watch
 from mwl.cli import cli, exits
 from mwl.config import model, shipped
 from mwl.dicom import encoding, last_good, operations, quarantine
-from mwl.dicom.association import Timeouts
+from mwl.dicom.dimse import MessageLimits
 from mwl.dicom.elements import MAX_DEPTH, MAX_PARTS
 from mwl.dicom.response_cache import ResponseCache
 from mwl.dicom.upper_layer import PduLimits
-from mwl.hl7 import ack, listener, message, notifier
+from mwl.hl7 import ack, message, notifier
 from mwl.mapping.devices.device import SiteFacts, load_devices
 from mwl.mapping.devices.operations import OPERATIONS
 from mwl.mapping.devices.operations.order import MOST_ARRANGED
@@ -37,6 +39,7 @@ from mwl.mapping.systems.status_template import MOST_REPEATED
 from mwl.mapping.systems.system import load_systems
 from mwl.store import callers, engine, profile_sets, queries, requests, writer
 from mwl.store.linking import Remark
+from mwl.supervisor import supervisor
 from mwl.workbench.examples import run
 
 ROOT = Path(__file__).parent.parent
@@ -360,11 +363,15 @@ def test_every_exit_code_is_documented():
 
 
 FIXED = {
-    "128 KiB; an association request 64 KiB": (PduLimits().data, PduLimits().request)
-    == (128 << 10, 64 << 10),
-    "DICOM 10 seconds, HL7 15 seconds": (Timeouts().tls_handshake, listener._HANDSHAKE) == (10, 15),
-    "| a DICOM message, from its first byte to its last | 60 seconds |": Timeouts().message == 60,
-    "aborted after 60 seconds": Timeouts().write == 60,
+    "128 KiB; an association request 64 KiB; a command set 16 KiB": (
+        PduLimits().data,
+        PduLimits().request,
+        MessageLimits().command_set,
+    )
+    == (128 << 10, 64 << 10, 16 << 10),
+    "then after a second, doubling up to 60": (supervisor.PAUSE, supervisor.LONGEST_PAUSE) == (1, 60),
+    "it has not answered for 30 seconds": supervisor.RELOADED_WITHIN == 30,
+    "| the head of an HTTP request | 16 KiB |": DEFAULT_MAX_INCOMPLETE_EVENT_SIZE == 16 << 10,
     "4 MiB, 150000 elements, 16 levels": (encoding.MAX_BYTES, MAX_PARTS, MAX_DEPTH) == (4 << 20, 150_000, 16),
     "| requests waiting on one association | 4 |": operations._MOST_WAITING == 4,
     "| memory for encoded responses | 64 MiB |": ResponseCache()._capacity == 64 << 20,
@@ -375,7 +382,7 @@ FIXED = {
     "20, of 200 characters each": (ack._MOST_FINDINGS, ack._MOST_TEXT) == (20, 200),
     "| a status message: items a segment is repeated for | 500 |": MOST_REPEATED == 500,
     "1 second, doubling up to 60 seconds": [notifier.backoff(n) for n in (1, 2, 3, 9)] == [1, 2, 4, 60],
-    "HL7 messages 20 seconds": running.DRAIN == 20,
+    "HL7 messages 20 seconds": doors.DRAIN == 20,
     "looked at once a second": watch.EVERY == 1,
     "The latest 100 sets are kept, and 64 MiB of their text; of a file above 1 MiB": (
         profile_sets.KEPT,
@@ -383,7 +390,7 @@ FIXED = {
         profile_sets.LARGEST,
     )
     == (100, 64 << 20, 1 << 20),
-    "| messages waiting to be held against the devices' profiles | 10000 |": preflight.WAITING == 10_000,
+    "| messages waiting to be held against the devices' profiles | 20000 |": preflight.WAITING == 20_000,
     "waits 5 seconds for a lock": engine.LOCK_TIMEOUT == 5000,
     "at most 30 seconds altogether": engine.STATEMENT_TIMEOUT == 30_000,
     "loses its transaction after 10 seconds": engine.SILENCE_TIMEOUT == 10_000,
@@ -405,6 +412,11 @@ FIXED = {
     "| a query that is kept | 32 KiB; 500 wait to be written |": (queries.IDENTIFIER, capture.WAITING)
     == (32 << 10, 500),
     "a second later at most": capture.REST == 1,
+    "half a second later at most while the database answers": auditing.REST == 0.5,
+    "Up to 1000 of them wait for a database that does not answer": auditing.WAITING == 1000,
+    "oldest first, 100 messages at a time": audit_sender.BATCH == 100,
+    "longer than 65507 octets": syslog.DATAGRAM == 65_507,
+    "holds up the others for 2 minutes at most": audit_sender._LEASE.total_seconds() == 120,
 }
 """What the operator's guide says of limits that cannot be configured, and whether it is so."""
 
@@ -431,7 +443,7 @@ def test_the_unit_runs_a_command_there_is_and_knows_its_exit_codes():
     assert f"mwl {command}" in COMMANDS
     assert service["Type"] == "notify"
     assert int(service["RestartPreventExitStatus"]) == exits.BAD_CONFIGURATION
-    assert int(service["TimeoutStopSec"].removesuffix("s")) > 2 * running.DRAIN
+    assert int(service["TimeoutStopSec"].removesuffix("s")) > 2 * doors.DRAIN
 
 
 # ── the pages themselves ──

@@ -23,25 +23,25 @@ from mwl.lifecycle import (
 
 S, E = StepState, StepEvent
 
-# Columns in the order of StepEvent: arrive, make ready, begin, complete, discontinue, cancel, reopen.
+# Columns in the order of StepEvent: arrive, make ready, begin, complete, discontinue, cancel, reopen, withdraw.
 EXPECTED = {
-    S.SCHEDULED: (S.ARRIVED, S.READY, S.STARTED, S.COMPLETED, S.DISCONTINUED, S.CANCELLED, None),
-    S.ARRIVED: (None, S.READY, S.STARTED, S.COMPLETED, S.DISCONTINUED, S.CANCELLED, S.SCHEDULED),
-    S.READY: (None, None, S.STARTED, S.COMPLETED, S.DISCONTINUED, S.CANCELLED, S.SCHEDULED),
-    S.STARTED: (None, None, None, S.COMPLETED, S.DISCONTINUED, None, S.SCHEDULED),
-    S.COMPLETED: (None, None, S.STARTED, None, None, None, S.SCHEDULED),
-    S.DISCONTINUED: (None, None, S.STARTED, S.COMPLETED, None, None, S.SCHEDULED),
-    S.CANCELLED: (None, None, S.STARTED, None, None, None, S.SCHEDULED),
+    S.SCHEDULED: (S.ARRIVED, S.READY, S.STARTED, S.COMPLETED, S.DISCONTINUED, S.CANCELLED, None, None),
+    S.ARRIVED: (None, S.READY, S.STARTED, S.COMPLETED, S.DISCONTINUED, S.CANCELLED, S.SCHEDULED, None),
+    S.READY: (None, None, S.STARTED, S.COMPLETED, S.DISCONTINUED, S.CANCELLED, S.SCHEDULED, None),
+    S.STARTED: (None, None, None, S.COMPLETED, S.DISCONTINUED, None, S.SCHEDULED, S.CANCELLED),
+    S.COMPLETED: (None, None, S.STARTED, None, None, None, S.SCHEDULED, S.CANCELLED),
+    S.DISCONTINUED: (None, None, S.STARTED, S.COMPLETED, None, None, S.SCHEDULED, S.CANCELLED),
+    S.CANCELLED: (None, None, S.STARTED, None, None, None, S.SCHEDULED, None),
 }
 # Who may cause it: o an order, d a device, p a person, c the clock.
 WHO = {
-    S.SCHEDULED: ("op", "op", "dp", "odp", "odp", "op", ""),
-    S.ARRIVED: ("", "op", "dp", "odp", "odp", "op", "p"),
-    S.READY: ("", "", "dp", "odp", "odp", "op", "p"),
-    S.STARTED: ("", "", "", "odpc", "odpc", "", "dp"),
-    S.COMPLETED: ("", "", "dp", "", "", "", "p"),
-    S.DISCONTINUED: ("", "", "dp", "odp", "", "", "p"),
-    S.CANCELLED: ("", "", "dp", "", "", "", "op"),
+    S.SCHEDULED: ("op", "op", "dp", "odp", "odp", "op", "", ""),
+    S.ARRIVED: ("", "op", "dp", "odp", "odp", "op", "p", ""),
+    S.READY: ("", "", "dp", "odp", "odp", "op", "p", ""),
+    S.STARTED: ("", "", "", "odpc", "odpc", "", "dpc", "dpc"),
+    S.COMPLETED: ("", "", "dp", "", "", "", "p", "p"),
+    S.DISCONTINUED: ("", "", "dp", "odp", "", "", "p", "p"),
+    S.CANCELLED: ("", "", "dp", "", "", "", "op", ""),
 }
 LETTERS = {"o": Actor.ORDER, "d": Actor.DEVICE, "p": Actor.PERSON, "c": Actor.CLOCK}
 CELLS = list(itertools.product(StepState, StepEvent))
@@ -75,13 +75,16 @@ def test_the_clock_touches_nothing_that_is_finished(state):
 
 @pytest.mark.parametrize("state", sorted(CLOSED - {S.CANCELLED}))
 def test_no_message_takes_back_an_exam_that_is_over(state):
-    """Only a person puts what was done back on the worklist."""
-    assert {by for by in Actor if advance(state, E.REOPEN, by)} == {Actor.PERSON}
+    """Only a person puts what was done back on the worklist, or takes it back."""
+    assert {(by, event) for event in (E.REOPEN, E.WITHDRAW) for by in Actor if advance(state, event, by)} == {
+        (Actor.PERSON, E.REOPEN),
+        (Actor.PERSON, E.WITHDRAW),
+    }
 
 
 def test_every_way_back_is_closed_while_an_exam_runs():
     """What is performed now cannot be scheduled."""
-    back = [STEP[state][E.REOPEN] for state in S if E.REOPEN in STEP[state]]
+    back = [STEP[state][event] for state in S for event in (E.REOPEN, E.WITHDRAW) if event in STEP[state]]
 
     assert all(move.resting for move in back)
     assert not any(move.resting for moves in STEP.values() for move in moves.values() if move not in back)

@@ -100,6 +100,23 @@ def test_a_traceback_is_in_the_line_of_its_event():
     assert "KeyError" in line["traceback"]
 
 
+def test_what_an_error_quotes_forges_no_line_on_a_terminal():
+    """Its lines are indented, and move no cursor."""
+    stream = Terminal()
+    logs.configure(stream=stream)
+
+    try:
+        raise ValueError("no\n12:00:00 info    ready dicom=1\x1b[2J")
+    except ValueError:
+        LOGGER.exception("defect")
+
+    first, *others = stream.getvalue().splitlines()
+    assert "error   defect" in first
+    assert any("ready" in each for each in others)
+    assert all(each.startswith("  ") for each in others)
+    assert "\x1b" not in stream.getvalue()
+
+
 def test_libraries_are_heard_only_from_warning_on():
     """A library may write what a peer sent at INFO: such lines never appear."""
     stream = io.StringIO()
@@ -119,3 +136,19 @@ def test_an_event_below_the_level_costs_no_line():
     logs.event(LOGGER, logging.DEBUG, "detail")
 
     assert stream.getvalue() == ""
+
+
+def test_who_observes_hears_of_every_event_whatever_is_logged():
+    """Until it does not want to any more; ending that twice is fine."""
+    heard: list[tuple[int, str, dict]] = []
+    stream = io.StringIO()
+    logs.configure("ERROR", stream)
+    end = logs.observe(lambda level, name, fields: heard.append((level, name, dict(fields))))
+
+    logs.event(LOGGER, logging.DEBUG, "user accepted", user="nora")
+    end()
+    end()
+    logs.event(LOGGER, logging.ERROR, "later")
+
+    assert heard == [(logging.DEBUG, "user accepted", {"user": "nora"})]
+    assert [line["event"] for line in lines(stream)] == ["later"]

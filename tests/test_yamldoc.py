@@ -8,7 +8,7 @@ from typing import Annotated
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from mwl import yamldoc
 from mwl.errors import BadDocument
@@ -242,3 +242,28 @@ def test_nothing_is_suggested_for_a_name_like_no_other():
     """A far-fetched suggestion is worse than none."""
     assert yamldoc.suggestion("zzz", ["profile", "vars"]) == ""
     assert yamldoc.suggestion("profle", ["profile", "vars"]) == ": did you mean 'profile'?"
+
+
+class Pair(BaseModel):
+    """Two numbers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    one: int
+    several: list[int] = []
+
+
+def sound(data):
+    """Return what is sound of *data*."""
+    with pytest.raises(ValidationError) as caught:
+        Pair.model_validate(data)
+    return yamldoc.sound(data, Pair, caught.value, needed={"one": 0}).model_dump()
+
+
+def test_what_is_left_without_its_mistakes_can_be_looked_at():
+    """A list goes as a whole, what is needed is stood in for, and the data stay as they are."""
+    written = {"one": 1, "several": [1, "x"], "more": 2}
+
+    assert sound(written) == {"one": 1, "several": []}
+    assert sound({"one": "x", "several": [3]}) == {"one": 0, "several": [3]}
+    assert written == {"one": 1, "several": [1, "x"], "more": 2}

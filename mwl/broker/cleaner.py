@@ -64,6 +64,10 @@ class Cleaner:
                     event(logger, logging.INFO, "old queries deleted", queries=captured)
                 if finished := await self._clean_finished():
                     event(logger, logging.INFO, "finished procedures deleted", procedures=finished)
+                if forgotten := await self._clean_patients():
+                    event(logger, logging.INFO, "patients without procedures deleted", patients=forgotten)
+                if sent := await self._clean_outbox():
+                    event(logger, logging.INFO, "sent rows deleted", rows=sent)
             except MwlError as error:
                 event(logger, logging.WARNING, "old messages not deleted", reason=str(error))
             except Exception:  # an hour later it may go well; the broker runs on
@@ -94,9 +98,27 @@ class Cleaner:
         await self._delete(
             lambda tx: retention.purge_performed(tx, tx.now - age, told=self.told), retention.BATCH
         )
-        return await self._delete(
-            lambda tx: retention.purge_finished(tx, tx.now - age, told=self.told), retention.PROCEDURES
+        return await self._delete_found(
+            lambda tx: retention.finished(tx, tx.now - age),
+            lambda tx, keys: retention.purge_finished(tx, tx.now - age, keys, told=self.told),
         )
+
+    async def _clean_patients(self) -> int:
+        """Delete patients without procedures, of whom nothing was said for long; return how many."""
+        age = self._kept.finished
+        if age is None:
+            return 0
+        return await self._delete_found(
+            lambda tx: retention.forgotten(tx, tx.now - age),
+            lambda tx, keys: retention.purge_patients(tx, tx.now - age, keys),
+        )
+
+    async def _clean_outbox(self) -> int:
+        """Delete what was sent, and is too old; return how many rows that were."""
+        age = self._kept.sent
+        if age is None:
+            return 0
+        return await self._delete(lambda tx: retention.purge_outbox(tx, tx.now - age), retention.BATCH)
 
     async def _delete(self, purge: Callable[[Transaction], int], batch: int) -> int:
         """Purge until less than a batch is found; return how much was deleted."""
@@ -109,7 +131,24 @@ class Cleaner:
             await self._rest(REST)
         return deleted
 
+    async def _delete_found(
+        self, find: Callable[[Transaction], list[int]], purge: Callable[[Transaction, list[int]], int]
+    ) -> int:
+        """Find in a read, which keeps nobody from writing, and purge, until nothing is found or goes."""
+        deleted = 0
+        while not self._stopping.is_set() and (keys := await self._store.read(find)):
+            gone = await self._store.write(_of(keys, purge))
+            deleted += gone
+            if not gone:  # another broker has them
+                break
+            await self._rest(REST)
+        return deleted
+
     async def _rest(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
+
+
+def _of(keys: list[int], purge: Callable[[Transaction, list[int]], int]) -> Callable[[Transaction], int]:
+    return lambda tx: purge(tx, keys)

@@ -11,8 +11,13 @@ thread for them; the loop only waits.  An association carries what is due, and i
     0213                                 due again after a back-off
     0111 to an N-CREATE, A710 to the     delivered, where the request had left before and its answer was
     N-SET that ends the step             lost: the peer says that it was heard
+    0112 to an N-SET                     the peer has lost the step: what came before is sent once more, from
+                                         the N-CREATE on, and then the N-SET; what that is answered counts
     any other                            parked: the peer refused it for good, a person decides
     none, no association                 due again after a back-off that doubles from 1 s to 60 s, for ever
+
+Who stops the broker waits for an exchange under way as long as for those of devices; then the lane hangs up,
+and the row is sent again after the next start.
 
 Whether an answer was lost must outlive the process: it stands in what the row keeps of its last error.
 A broker that was killed left no error at all; then the answer may have been lost as well.
@@ -36,11 +41,13 @@ from mwl.dicom.carrier import Answer, Unanswered
 from mwl.dicom.forwarding import Forwarding, Parcel, Unsendable, Verdict, verdict
 from mwl.dicom.performed_notify import Notifying
 from mwl.dicom.requestor import Peer
+from mwl.dicom.status import NO_SUCH_SOP_INSTANCE
 from mwl.errors import MwlError, Refused, Unavailable
 from mwl.hl7.courier import Pace
+from mwl.lifecycle import OutboxState
 from mwl.logs import event
 from mwl.store import Store, outbox, requests
-from mwl.store.onward import FORWARD, Notice
+from mwl.store.onward import CREATE, FORWARD, SET, Notice
 from mwl.store.outbox import OutboxRow
 
 logger = logging.getLogger(__name__)
@@ -50,6 +57,7 @@ T = TypeVar("T")
 _BATCH = 16  # rows claimed at once; all of different performed steps
 _STAGES = 3  # an exchange connects, associates, asks: each may take as long as the peer is given
 _SPARE = 60.0  # seconds a lease holds beyond the longest exchange
+_PATIENCE = 20.0  # seconds an exchange under way gets when the broker stops
 _LONG = 10  # failures that a defect counts for: the longest pause
 _LOST = "sent, and not answered"  # begins the last error of a row that may have arrived
 _ANSWERED = "answered"  # begins that of one that was refused
@@ -96,15 +104,20 @@ class Forwarder:
             name = f"{recipient.kind} {recipient.name}"
             self._tasks.append(asyncio.create_task(lane.run(), name=name))
 
-    async def stop(self) -> None:
-        """Let the exchanges under way end, give back what was claimed, and end."""
+    async def stop(self, within: float = _PATIENCE) -> None:
+        """Let the exchanges under way end, *within* seconds, give back what was claimed, and end."""
         self._deafen()
-        for lane in self._lanes:
-            lane.end()
-        self._lanes = []
+        lanes, self._lanes = self._lanes, []
         tasks, self._tasks = self._tasks, []
-        if tasks:
-            await asyncio.wait(tasks)
+        for lane in lanes:
+            lane.end()
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=within)
+        if late:
+            for lane in lanes:
+                lane.hang_up()
+            await asyncio.wait(late)
 
     def _committed(self, topics: set[str]) -> None:
         if outbox.TOPIC in topics:
@@ -130,6 +143,10 @@ class _Lane:
         """Have `run` return after the exchange under way."""
         self._stopping.set()
         self._written.set()
+
+    def hang_up(self) -> None:
+        """Give up the exchange under way."""
+        self._line.hang_up()
 
     async def run(self) -> None:
         """Deliver until `end`; a failure costs its own row a delay, and no defect ends it."""
@@ -186,10 +203,32 @@ class _Lane:
         except Unsendable as error:
             await self._park(row, str(error), "")
             return
+        if row.event == SET and answer.status == NO_SUCH_SOP_INSTANCE:
+            answer = await self._sent_anew(row) or answer
         try:
             await self._settle(row, answer)
         except Unavailable as error:
             raise _Unrecorded("it was answered, and that could not be put on record") from error
+
+    async def _sent_anew(self, row: OutboxRow) -> Answer | None:
+        """Send what the peer had taken of the step and has lost, then the row; return the answer to that.
+
+        None where there is nothing to begin with, or the peer does not take it again.
+        """
+        earlier = await self._store.read(lambda tx: outbox.preceding(tx, row))
+        begun = bool(earlier) and earlier[0].event == CREATE
+        if not begun or any(each.state is not OutboxState.DELIVERED for each in earlier):
+            return None
+        event(logger, logging.WARNING, "performed step sent anew", destination=self._to.name, row=row.key,
+              requests=len(earlier))  # fmt: skip
+        try:
+            for each in earlier:
+                answer = await self._exchanged(each)
+                if verdict(each.event, answer, resent=True) is not Verdict.DELIVERED:
+                    return None
+        except Unsendable:
+            return None
+        return await self._exchanged(row)
 
     async def _settle(self, row: OutboxRow, answer: Answer) -> None:
         ends = bool(row.facts.get("ends"))

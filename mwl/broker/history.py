@@ -2,6 +2,10 @@
 
 The folder is read before the profiles are bound and after: a set is recorded with the files it was
 really made of.  That a set could not be recorded keeps nobody from using it.
+
+Several brokers on one database hear of one another's sets by the record: what one was told to read
+again, all do.  A broker whose files say the same as before leaves it at that, and records nothing:
+else two with other files would answer one another for ever.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from mwl.broker.profiles import Profiles, bind
 from mwl.config import Configuration
@@ -27,6 +32,12 @@ logger = logging.getLogger(__name__)
 
 PATTERNS = ("devices/*.yaml", "systems/*.yaml", "tables/**/*.csv", "tables/**/*.yaml")
 """What of a site's folder profiles are made of."""
+
+ELSEWHERE: Final = "another broker"
+"""Why files are read again because another broker took a set into use."""
+
+EVERY = 5.0
+"""Seconds between two looks at what others took into use."""
 
 _READ_AGAIN = 3  # times, while somebody writes
 
@@ -94,13 +105,37 @@ def whoever() -> str:
 class History:
     """A part of the broker: puts on record what went into use, beside its work."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, every: float = EVERY) -> None:
+        self._store, self._every = store, every
         self._last: asyncio.Task[None] | None = None
+        self._digest = ""  # of the set in use
+        self._seen = 0  # the last set on record that was looked at
 
     def note(self, taken: Taken, reason: str) -> None:
         """Put a set on record that is in use from now on; returns at once."""
+        same, self._digest = taken.digest == self._digest, taken.digest
+        if same and reason == ELSEWHERE:
+            return
         self._last = asyncio.create_task(self._record(taken, reason, self._last), name="history")
+
+    async def elsewhere(self) -> None:
+        """Return when another broker has taken a set into use that is not the one in use here."""
+        strange = 0
+        while True:
+            await asyncio.sleep(self._every)
+            try:
+                latest = await self._store.read(profile_sets.newest)
+            except MwlError:
+                continue
+            if latest is None or latest.key == self._seen:
+                continue
+            if latest.digest == self._digest:
+                self._seen = latest.key
+            elif latest.key == strange:
+                self._seen = latest.key
+                return
+            else:  # it may be about to be taken into use here as well: two looks have to agree
+                strange = latest.key
 
     async def start(self) -> None:
         """Do nothing: what is noted is recorded."""

@@ -4,8 +4,10 @@ Theory of operation
 -------------------
 What a message touched is queued once it is committed and answered; nobody waits for it.  The steps it
 may have changed are then looked at a few at a time, in a thread that reads, with a rest after each
-that is longer than the work: a query that comes meanwhile waits for a slice at most.  What is found
-takes the place of what was known of a step, so a doubt ends when a message, or a profile, mends it.
+that is longer than the work: a query that comes meanwhile waits for a slice at most.  While messages pour
+in it is put off, for a look at a step costs nearly as much as to take its order; but not for ever, and not
+until the queue is full.  What is found takes the place of what was known of a step, so a doubt ends when a
+message, or a profile, mends it.
 
 The queue is bounded.  What does not fit in, or is still in it when the broker is stopped, is not looked
 at, and counted.  Steps in doubt are looked at again after a start and after a reload, for the profiles
@@ -22,7 +24,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mwl import metrics
 from mwl.errors import MwlError
@@ -35,8 +37,11 @@ from mwl.workbench.preflight import Examined, examine
 
 logger = logging.getLogger(__name__)
 
-WAITING = 10_000
-"""Messages, and as many steps, that wait at most: what a RIS sends in a busy minute."""
+WAITING = 20_000
+"""Messages, and as many steps, that wait at most: what a RIS sends in a busy hour; some 500 bytes each."""
+
+_QUIET = 0.05  # seconds without a message, before a slice is begun
+_PATIENCE = 10.0  # seconds a slice is put off at most
 
 _RESOLVED = 50  # messages whose steps are looked up by one read
 _SLICE = 20  # steps that are looked at by one read at most
@@ -55,6 +60,7 @@ class View:
     profiles: Mapping[str, DeviceProfile]
     called_ae: str
     zone: dt.tzinfo
+    shared_by: Mapping[str, Sequence[DeviceProfile]] = field(default_factory=dict)
 
 
 class Preflight:
@@ -65,6 +71,7 @@ class Preflight:
         self._messages: deque[tuple[int, Outcome]] = deque()
         self._steps: dict[int, int | None] = {}  # to the message that touched it last
         self._again_after: int | None = None  # the step in doubt behind which to look again; None: done
+        self._noted_at = float("-inf")  # when the latest message came
         self._size = 1  # steps of the next slice
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
@@ -76,6 +83,7 @@ class Preflight:
             metrics.preflight_steps.labels("skipped").inc(max(1, len(done.steps)))
         else:
             self._messages.append((message, done))
+            self._noted_at = time.monotonic()
             self._woken.set()
 
     def use(self, view: View) -> None:
@@ -120,11 +128,21 @@ class Preflight:
             if began - swept > _SWEEP:
                 swept = began
                 await self._guarded(self._sweep)
+            await self._quiet()
+            began = time.perf_counter()
             await self._guarded(self._slice)
             if self._messages or self._steps or self._again_after is not None:
                 await self._rest(_REST * (time.perf_counter() - began), self._stopping)
             else:
                 await self._rest(_SWEEP, self._woken)
+
+    async def _quiet(self) -> None:
+        """Wait while messages pour in."""
+        until = time.monotonic() + _PATIENCE
+        while (now := time.monotonic()) < min(self._noted_at + _QUIET, until):
+            if self._stopping.is_set() or len(self._messages) > WAITING // 2:
+                return
+            await self._rest(self._noted_at + _QUIET - now, self._stopping)
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do *work*, whatever becomes of it: the next slice may go well."""
@@ -149,7 +167,7 @@ class Preflight:
             view = self._view
             now, began = dt.datetime.now(dt.UTC).astimezone(view.zone), time.perf_counter()
             examined = await self._store.read(
-                lambda tx: examine(tx, keys, view.profiles, view.called_ae, now)
+                lambda tx: examine(tx, keys, view.profiles, view.called_ae, now, view.shared_by)
             )
             fitting = int(len(keys) * _GOAL / (time.perf_counter() - began))
             self._size = max(1, min(_SLICE, fitting))
@@ -187,7 +205,9 @@ def _concerned(tx: Transaction, taken: Sequence[tuple[int, Outcome]]) -> list[tu
     return [
         (
             message,
-            doubts.concerned(tx, patients=done.patients, procedures=done.procedures, steps=done.steps),
+            doubts.concerned(tx, patients=done.patients)
+            if done.patients  # these are the patients of the others
+            else doubts.concerned(tx, procedures=done.procedures, steps=done.steps),
         )
         for message, done in taken
     ]

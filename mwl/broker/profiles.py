@@ -7,7 +7,7 @@ the one has seen the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from mwl.mapping.devices.device import DeviceProfile, DeviceProfiles, examine_de
 from mwl.mapping.facts import SiteFacts
 from mwl.mapping.loader import digest
 from mwl.mapping.systems.system import SystemProfile, SystemProfiles, examine_systems
-from mwl.yamldoc import suggestion
+from mwl.yamldoc import Place, suggestion
 
 T = TypeVar("T")
 
@@ -42,6 +42,8 @@ class Profiles:
     """What each profile of the folders amounts to, in use or not, by its name: ``devices/our-ct``."""
     shadows: Mapping[str, DeviceProfile] = field(default_factory=dict)
     """Drafts that answer beside a device's own profile, by the device."""
+    shared_by: Mapping[str, tuple[DeviceProfile, ...]] = field(default_factory=dict)
+    """Profiles of the devices that share an AE title, by the title (P1)."""
 
     @property
     def digest(self) -> str:
@@ -105,15 +107,18 @@ class _Binding:
         system_set = examine_systems(self._folders, system_drafts)
         self._problems += [*told, *system_set.problems]
         devices, shadows = self._devices(device_set), self._shadows(device_set)
+        titles = self._configuration.devices
+        shared_by = {title: self._shared_by(title, devices.get(title), device_set) for title in titles}
         systems = self._systems(system_set)
-        self._check_spelling({**shadows, **devices}, systems)
+        self._check_spelling([*shadows.items(), *devices.items(), *_each(shared_by)], systems)
         users = self._tried(partial(configured, self._configuration))
         problems = ordered(self._problems)
         if users is None or any(each.severity is Severity.ERROR for each in problems):
             return Checked(problems, None, device_set)
         site, digests = self._facts, _digests(device_set, system_set)
         zone = ZoneInfo(self._configuration.site.timezone)
-        found = Profiles(devices, systems, site, zone, users, device_set.warnings, digests, shadows)
+        warnings = device_set.warnings
+        found = Profiles(devices, systems, site, zone, users, warnings, digests, shadows, shared_by)
         return Checked(problems, found, device_set)
 
     def _devices(self, known: DeviceProfiles) -> dict[str, DeviceProfile]:
@@ -129,6 +134,34 @@ class _Binding:
             if device.shadow and (profile := self._device(title, "shadow", device.shadow, known)):
                 found[title] = profile
         return found
+
+    def _shared_by(
+        self, title: str, own: DeviceProfile | None, known: DeviceProfiles
+    ) -> tuple[DeviceProfile, ...]:
+        found = []
+        for index, each in enumerate(self._configuration.devices[title].shared_by):
+            if each.profile in known.unread:
+                continue
+            key = ("shared_by", index, "profile")
+            if not self._known("devices", title, each.profile, known.names, *key):
+                continue
+            blame = partial(self._in_vars, title, "shared_by", index)
+            if profile := self._tried(partial(known.bind, each.profile, each.vars, self._facts, blame)):
+                self._check_shared(profile, own, ("devices", title, *key))
+                found.append(profile)
+        return tuple(found)
+
+    def _check_shared(self, profile: DeviceProfile, own: DeviceProfile | None, place: Place) -> None:
+        """See that it is known when a profile is meant, and what is performed by its devices (R2)."""
+        if profile.recognition is None:
+            message = f"the profile {profile.name!r} has no 'match' to tell when it is meant"
+            self._problems.append(self._configuration.problem(place, message))
+        if own is not None and not profile.leads_back_like(own):
+            message = (
+                f"{profile.name!r} changes identities (codec, alias, uid) in another way than {own.name!r}, "
+                f"by which the performed steps of this AE title are led back: write them in both"
+            )
+            self._problems.append(self._configuration.problem(place, message))
 
     def _device(self, title: str, key: str, name: str, known: DeviceProfiles) -> DeviceProfile | None:
         if name in known.unread or not self._known("devices", title, name, known.names, key):
@@ -147,17 +180,18 @@ class _Binding:
                     self._check_message(name, profile)
         return found
 
-    def _in_vars(self, title: str, variable: str, message: str) -> Problem:
-        return self._configuration.problem(("devices", title, "vars", variable), f"vars: {message}")
+    def _in_vars(self, title: str, *keys: str | int) -> Problem:
+        *at, variable, message = keys
+        return self._configuration.problem(("devices", title, *at, "vars", variable), f"vars: {message}")
 
     def _at_profile(self, name: str, _variable: str, message: str) -> Problem:
         return self._configuration.problem(("systems", name, "profile"), message)
 
     def _check_spelling(
-        self, devices: Mapping[str, DeviceProfile], systems: Mapping[str, SystemProfile]
+        self, devices: Iterable[tuple[str, DeviceProfile]], systems: Mapping[str, SystemProfile]
     ) -> None:
         """See that no two patients become one for a device that is shown their IDs in capitals (F50)."""
-        for title in (title for title, profile in devices.items() if profile.shows_capitals):
+        for title in dict.fromkeys(title for title, profile in devices if profile.shows_capitals):
             for name, system in systems.items():
                 if system.reader.policies.other_spelling != "refuse":
                     message = (
@@ -182,14 +216,19 @@ class _Binding:
             self._problems += error.problems
             return None
 
-    def _known(
-        self, section: str, name: str, profile: str, names: Sequence[str], key: str = "profile"
-    ) -> bool:
+    def _known(self, section: str, name: str, profile: str, names: Sequence[str], *keys: str | int) -> bool:
         if profile in names:
             return True
         message = f"there is no profile {profile!r} for {section}{suggestion(profile, names)}"
-        self._problems.append(self._configuration.problem((section, name, key), message))
+        place = (section, name, *(keys or ("profile",)))
+        self._problems.append(self._configuration.problem(place, message))
         return False
+
+
+def _each(
+    several: Mapping[str, Iterable[DeviceProfile]],
+) -> Iterator[tuple[str, DeviceProfile]]:
+    return ((title, each) for title, found in several.items() for each in found)
 
 
 def ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:

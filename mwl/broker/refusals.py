@@ -51,12 +51,13 @@ class Refusals:
 
     def note(self, association: AssociationFacts, rejection: Rejection) -> None:
         """Note one refusal; returns at once."""
-        reason = _REASONS.get(rejection, f"rejected {rejection.result}/{rejection.source}/{rejection.reason}")
-        if self._is_news(association, reason):
-            setting = {"setting": _SETTINGS[rejection]} if rejection in _SETTINGS else {}
-            event(logger, logging.WARNING, "association refused", calling_ae=association.calling_ae,
-                  called_ae=association.called_ae, address=association.address, reason=reason,
-                  **setting)  # fmt: skip
+        code = f"rejected {rejection.result}/{rejection.source}/{rejection.reason}"
+        reason = rejection.why or _REASONS.get(rejection, code)
+        move = rejection.setting or _SETTINGS.get(rejection)
+        setting = {"setting": move} if move else {}
+        event(logger, self._level(association, reason), "association refused",
+              calling_ae=association.calling_ae, called_ae=association.called_ae,
+              address=association.address, reason=reason, **setting)  # fmt: skip
         self._record(association, reason)
 
     def useless(self, association: AssociationFacts) -> None:
@@ -65,20 +66,20 @@ class Refusals:
 
     def held(self, association: AssociationFacts) -> None:
         """Note that an unknown caller is held in quarantine; returns at once."""
-        if self._is_news(association, callers.HELD):
-            event(logger, logging.WARNING, "unknown caller held", calling_ae=association.calling_ae,
-                  called_ae=association.called_ae, address=association.address,
-                  setting="capture.unknown")  # fmt: skip
+        event(logger, self._level(association, callers.HELD), "unknown caller held",
+              calling_ae=association.calling_ae, called_ae=association.called_ae,
+              address=association.address, setting="capture.unknown")  # fmt: skip
         self._record(association, callers.HELD)
 
-    def _is_news(self, association: AssociationFacts, reason: str) -> bool:
+    def _level(self, association: AssociationFacts, reason: str) -> int:
+        """Return how loud to tell it: once; the audit (`logs.observe`) hears of it each time."""
         who = (association.calling_ae, association.address, reason)
         if who in self._told:
-            return False
+            return logging.DEBUG
         if len(self._told) >= _REMEMBERED:
             self._told.clear()
         self._told.add(who)
-        return True
+        return logging.WARNING
 
     def _record(self, association: AssociationFacts, reason: str) -> None:
         if len(self._writes) < _WAITING:

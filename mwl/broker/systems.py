@@ -11,7 +11,6 @@ from mwl.hl7.destination import Destination
 from mwl.hl7.envelope import System
 from mwl.mapping.systems.system import SystemProfile
 from mwl.store.allowances import Allowances
-from mwl.store.telling import Told
 
 
 def configured(configuration: Configuration, profiles: Mapping[str, SystemProfile]) -> list[System]:
@@ -20,16 +19,6 @@ def configured(configuration: Configuration, profiles: Mapping[str, SystemProfil
         System(name, profiles[name], system.application, system.facility)
         for name, system in configuration.systems.items()
     ]
-
-
-def told(configuration: Configuration) -> Told:
-    """Return which systems want to hear of which events of their steps."""
-    return frozenset(
-        (name, event)
-        for name, system in configuration.systems.items()
-        if system.status
-        for event in system.status.on
-    )
 
 
 def destinations(configuration: Configuration, profiles: Mapping[str, SystemProfile]) -> list[Destination]:

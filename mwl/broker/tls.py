@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,10 @@ from mwl.errors import BadDocument, Problem
 if TYPE_CHECKING:
     from mwl.config import ClientTls, Configuration, Tls
 
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # BCP 195 (PS3.15 B.12); TLS 1.3 brings its own
+# BCP 195 (PS3.15 B.12, B.13): forward secrecy, authenticated encryption; TLS 1.3 brings its own.  RSA keys
+# below 2048 bits, SHA-1 in signatures and the like are not taken (RFC 9325 4.2): level 2 of OpenSSL.
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 def server_context(configuration: Configuration, section: str) -> ssl.SSLContext | None:
@@ -22,6 +25,7 @@ def server_context(configuration: Configuration, section: str) -> ssl.SSLContext
         return None
     context = _context(ssl.PROTOCOL_TLS_SERVER)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.minimum_version = _VERSIONS[tls.version]
     place = (section, "tls")
     problems = _load_own(context, tls.certificate, tls.key, configuration, place)
     if tls.clients is not None:
@@ -46,6 +50,29 @@ def client_context(configuration: Configuration, place: Sequence[str], tls: Clie
     if problems:
         raise BadDocument(problems)
     return context
+
+
+def own(configuration: Configuration) -> dict[str, Path]:
+    """Return the files of the broker's own certificates, by where they are configured."""
+    found = {f"{name}.tls": getattr(configuration, name).tls for name in ("dicom", "hl7", "web")}
+    found |= {
+        f"systems.{name}": each.status.tls for name, each in configuration.systems.items() if each.status
+    }
+    found |= {f"receivers.{name}": each.tls for name, each in configuration.receivers.items()}
+    found |= {"audit": configuration.audit.tls} if configuration.audit else {}
+    return {name: each.certificate for name, each in found.items() if each and each.certificate}
+
+
+def files(configuration: Configuration) -> Iterator[Path]:
+    """Yield the files of certificates, keys and authorities that a configuration names."""
+    for tls in (configuration.dicom.tls, configuration.hl7.tls, configuration.web.tls):
+        if tls is not None:
+            yield from filter(None, (tls.certificate, tls.key, tls.clients))
+    status = (system.status for system in configuration.systems.values())
+    audited = (configuration.audit,) if configuration.audit else ()
+    peers = (*(each for each in status if each), *configuration.receivers.values(), *audited)
+    for towards in (each.tls for each in peers if each.tls):
+        yield from filter(None, (towards.authorities, towards.certificate, towards.key))
 
 
 def _context(protocol: ssl._SSLMethod) -> ssl.SSLContext:

@@ -147,7 +147,8 @@ class Watchdog:
         idleness = watched.idleness
         if idleness.shortest is not None:
             wall = now.astimezone(watched.zone).replace(tzinfo=None)
-            sweeps = self._swept is None or self._swept + SWEEP <= now
+            # After now: the clock was put back since.
+            sweeps = self._swept is None or not now - SWEEP < self._swept <= now
             since = "" if sweeps else watching.written(wall - idleness.shortest - LOOKED_AT)
             hidden = await self._hide(idleness, watched.zone, since)
             if sweeps and not self._stopping.is_set():

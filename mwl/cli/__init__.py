@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -32,7 +33,9 @@ COMMANDS = {
     "outbox": ("mwl.cli.outbox:outbox", "Look at what must be sent, send it again or discard it."),
     "devices": ("mwl.cli.devices:devices", "List configured devices and unknown callers; let one in."),
     "users": ("mwl.cli.users:users", "Make passwords of users that devices act for."),
-    "db": ("mwl.cli.db:db", "Look at the database's schema, or bring it up to date."),
+    "import": ("mwl.cli.import_files:import_files", "Take in worklists and orders from files."),
+    "support": ("mwl.cli.support:support", "Pack what a supporter needs, without anybody's patients."),
+    "db": ("mwl.cli.db:db", "Upgrade the database's schema; back it up and restore it."),
 }
 """Every command: where it lives, and its line in the list."""
 
@@ -69,13 +72,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def configure_logs(level: str) -> None:
-    """Send log lines from *level* on to stderr; ``$MWL_LOG_LEVEL`` says otherwise."""
+def configure_logs(level: str, **always: Any) -> None:
+    """Send log lines from *level* on to stderr, all with *always*; ``$MWL_LOG_LEVEL`` says otherwise."""
     from mwl import logs
 
     level = os.environ.get("MWL_LOG_LEVEL") or level
     try:
-        logs.configure(level.upper())
+        logs.configure(level.upper(), **always)
     except ValueError:
         message = "log levels are DEBUG, INFO, WARNING, ERROR"
         raise BadDocument([Problem("$MWL_LOG_LEVEL", 1, 1, message)]) from None

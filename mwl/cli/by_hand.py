@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -11,7 +12,11 @@ from mwl.cli import options
 from mwl.lifecycle import Actor
 
 if TYPE_CHECKING:
+    from mwl.store import Transaction
     from mwl.store.attaching import Situation
+
+Report: TypeAlias = "Callable[[Transaction, Collection[int], str], None]"
+"""Writes into a transaction that steps were changed, by the UID of a performed step or by none."""
 
 reason_option = click.option(
     "--reason", required=True, metavar="TEXT", help="Why; it is kept with what happened."
@@ -36,11 +41,27 @@ def _user() -> str:
 
 def situation() -> Situation:
     """Return how exams count and who is told, by the configuration and the profiles as they stand now."""
-    from mwl.broker import bind, systems
+    from mwl.broker import bind
     from mwl.broker.conducts import conducts
     from mwl.broker.onward import onward
     from mwl.store.attaching import Situation
 
     configuration = options.configuration()
-    counted, told = conducts(configuration, bind(configuration)), systems.told(configuration)
-    return Situation(counted, told, onward(configuration))
+    counted = conducts(configuration, bind(configuration))
+    return Situation(counted, configuration.told, onward(configuration))
+
+
+def reporting(by: str) -> Report:
+    """Return what reports to the audit what *by* decides, where the configuration wants that."""
+    configuration, name = options.configuration(), by.removeprefix(f"{Actor.PERSON} ")
+    if configuration.audit is None:  # whoever is not audited waits for nothing that audits
+        return lambda _tx, _steps, _performed: None
+    from mwl.broker.audit_records import Records
+
+    records = Records.of(configuration)
+
+    def report(tx: Transaction, steps: Collection[int], performed: str) -> None:
+        if records is not None:
+            records.decided(tx, name, steps, performed)
+
+    return report

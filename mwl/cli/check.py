@@ -49,7 +49,7 @@ def check(*, show: bool, as_json: bool) -> None:
 
     configuration = load(options.config_path())
     settings = list(configuration.effective()) if show else []
-    checks = list(_checks(configuration))
+    checks = list(examined(configuration))
     if as_json:
         keys = ("key", "value", "origin")
         shown = {"settings": [dict(zip(keys, each, strict=True)) for each in settings]} if show else {}
@@ -63,7 +63,8 @@ def check(*, show: bool, as_json: bool) -> None:
         raise click.exceptions.Exit(gravest)
 
 
-def _checks(configuration: Configuration) -> Iterator[Check]:
+def examined(configuration: Configuration) -> Iterator[Check]:
+    """Yield what is looked at, one thing after the other."""
     yield Check("configuration", DONE, str(configuration.path or "built-in defaults"))
     yield from (Check("mappings", FINDINGS, str(doubt)) for doubt in configuration.doubts())
     yield from _profiles(configuration)
@@ -81,7 +82,7 @@ def _profiles(configuration: Configuration) -> Iterator[Check]:
         yield Check("profiles", DONE, f"devices: {len(bound.devices)}, systems: {len(bound.systems)}")
     except BadDocument as error:
         yield from (Check("profiles", BAD_CONFIGURATION, str(problem)) for problem in error.problems)
-    for section in ("dicom", "hl7"):
+    for section in ("dicom", "hl7", "web"):
         try:
             if server_context(configuration, section):
                 yield Check(f"{section}.tls", DONE, "certificate and key fit")
@@ -100,6 +101,8 @@ def _called(configuration: Configuration) -> Iterator[tuple[tuple[str, ...], Cli
     for name, system in configuration.systems.items():
         if system.status and system.status.tls:
             yield ("systems", name, "status", "tls"), system.status.tls
+    if configuration.audit and configuration.audit.transport == "tls":
+        yield ("audit", "tls"), configuration.audit.tls
     for name, receiver in configuration.receivers.items():
         if receiver.tls:
             section = ("forward",) if name in configuration.forward else ("dicom", "subscribers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,11 @@ def admit(ae: str, profile: str, *, draft: bool, write: bool) -> None:
 
 
 def _new(ae: str, configuration: Configuration) -> None:
+    from mwl.config import ANYONE
+
+    if ae == ANYONE:
+        message = f"{ANYONE} under devices means anybody: give the device another AE title"
+        raise Refused(Refusal.NOT_TAKEN, message)
     if (title := configuration.titles.get(ae)) is not None:
         raise Refused(
             Refusal.DUPLICATE,
@@ -142,4 +148,7 @@ def _file(configuration: Configuration, name: str) -> Path:
 def _next(ae: str, first: str, configuration: Configuration) -> None:
     """Say what is left to do, on stderr: it is no data."""
     reload = "a running broker takes it over by itself" if configuration.reload.watch else "SIGHUP reloads"
-    click.echo(f"{first} mwl check; {reload}; mwl queries list --device {ae} shows how it fares", err=True)
+    click.echo(
+        f"{first} mwl check; {reload}; mwl queries list --device {shlex.quote(ae)} shows how it fares",
+        err=True,
+    )

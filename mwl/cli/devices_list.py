@@ -109,7 +109,8 @@ def _devices(
     asked = {each.latest.calling_ae: each for each in askers}
     for title, device in configuration.devices.items():
         variables = ", ".join(f"{name}={value}" for name, value in device.vars.items())
-        yield title, device.profile, *_asked(asked.get(title), zone), variables
+        profiles = " / ".join([device.profile, *(each.profile for each in device.shared_by)])
+        yield title, profiles, *_asked(asked.get(title), zone), variables
         for each in askers:
             if each.latest.calling_ae != title and label(configuration, each.latest.calling_ae) == title:
                 yield f"  {each.latest.calling_ae}", each.latest.profile, *_asked(each, zone), ""

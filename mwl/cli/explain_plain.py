@@ -65,6 +65,7 @@ def _device(explanation: Explanation) -> Plain | None:
         "entry": device.label,
         "origin": device.written,
         "profile": device.profile.name,
+        "recognised": device.recognised or None,
         "status": device.profile.status,
         "digest": device.profile.digest,
         "files": [{"profile": name, "file": file} for name, file in device.files],

@@ -89,6 +89,8 @@ def _device(explanation: Explanation, zone: ZoneInfo) -> Iterator[tuple[str, str
         profile = device.profile
         yield "entry", f"devices.{device.label} ({short(device.written)})"
         yield "profile", f"{profile.name} ({profile.status})"
+        if device.recognised:
+            yield "", f"chosen for this query by its match ({short(device.recognised)})"
         for name, file in device.files:
             yield "", f"{name}: {_file(file)}"
         for note in profile.notes:

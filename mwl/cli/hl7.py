@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mwl.cli import options
 from mwl.cli.lazy import LazyGroup
 
 COMMANDS = {
@@ -16,5 +17,6 @@ COMMANDS = {
 
 
 @click.group(cls=LazyGroup, table=COMMANDS, epilog="Example: mwl hl7 list --outcome refused --since today")
+@options.config_option
 def hl7() -> None:
     """Search the journal of HL7 messages, check, replay and send them."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mwl.hl7.explain import Explanation
     from mwl.hl7.structure import Judgement
 
+_SHOWN = 20  # octets of what is no message
 _MEANING = {
     "AA": "would be taken",
     "AE": "would be refused: its content",
@@ -59,7 +60,12 @@ def check(
     failed, shown = False, []
     for path in files:
         raw = read(path)
-        for number, message in enumerate(messages(raw) or [raw], 1):
+        found = messages(raw)
+        if not found and not as_json:
+            failed = True
+            _print_nothing(str(path), raw)
+            continue
+        for number, message in enumerate(found or [raw], 1):
             explanation = explain(Envelope.open(message, "", systems, site))
             judgement = judge(explanation.message) if explanation.message else None
             failed |= explanation.outcome in ("AE", "AR") or (strict and _breaks(judgement))
@@ -97,6 +103,17 @@ def _plain(explanation: Explanation, judgement: Judgement | None) -> dict[str, o
         "values": [plain_value(value) for value in explanation.values],
         "structure": dataclasses.asdict(judgement) if judgement else None,
     }
+
+
+def _print_nothing(path: str, raw: bytes) -> None:
+    """Say that a file holds no message, and how it begins."""
+    from mwl.cli.hl7_view import INDENT
+
+    heading(f"{path}: no HL7 message")
+    begins = printable(repr(raw[:_SHOWN].decode("ascii", "backslashreplace")))
+    what = f"it begins with {begins}" if raw.strip() else "it is empty"
+    click.echo(f"{INDENT}AR  {_MEANING['AR']}")
+    click.echo(f"{INDENT}error    {what}: a message begins with MSH, a batch with FHS or BHS [100]")
 
 
 def _print(title: str, explanation: Explanation, judgement: Judgement | None) -> None:

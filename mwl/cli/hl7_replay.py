@@ -70,7 +70,7 @@ def replay(
         query = dataclasses.replace(query, outcomes=REFUSED)
     store = options.opened_store()
     keys = store.read_now(lambda tx: _keys(tx, names, query))
-    (intake, preflight), done = _intake(store), list["Replayed"]()
+    (intake, preflight), done = intake_and_preflight(store), list["Replayed"]()
     try:
         asyncio.run(_replay(store, intake, keys, done, again=again, rehearsed=dry_run, stop=stop))
         if not dry_run:
@@ -93,25 +93,28 @@ def _keys(tx: Transaction, names: Sequence[str], query: Wanted) -> list[int]:
     return [key for key in found.values() if key is not None]
 
 
-def _intake(store: Store) -> tuple[Intake, Preflight]:
+def intake_and_preflight(store: Store) -> tuple[Intake, Preflight]:
     """Return what takes messages in, and looks at orders, as the configured broker; raise `BadDocument`."""
     from mwl.broker import bind, systems
+    from mwl.broker.audit_records import Records
     from mwl.broker.conducts import conducts
     from mwl.broker.preflight import Preflight, View
     from mwl.hl7.intake import Intake
 
     configuration = options.configuration()
     profiles = bind(configuration)
-    view = View(profiles.devices, configuration.dicom.ae_title, profiles.zone)
+    view = View(profiles.devices, configuration.dicom.ae_title, profiles.zone, profiles.shared_by)
     intake = Intake(
         store,
         systems.configured(configuration, profiles.systems),
         profiles.site,
-        systems.told(configuration),
+        configuration.told,
         lambda: dt.datetime.now(dt.UTC),
         allowances=systems.allowances(configuration),
         conducts=conducts(configuration, profiles),
     )
+    if records := Records.of(configuration):
+        intake.on_effect = records.applied
     return intake, Preflight(store, view)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mwl.cli import options
 from mwl.cli.lazy import LazyGroup
 
 COMMANDS = {
@@ -25,5 +26,6 @@ COMMANDS = {
 @click.group(
     cls=LazyGroup, table=COMMANDS, epilog="Example: mwl mapping explain CT1 --last --accession ACC1002"
 )
+@options.config_option
 def mapping() -> None:
     """Explain, try, replay, learn, test and check device profiles."""

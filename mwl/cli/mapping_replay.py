@@ -110,14 +110,14 @@ def _replayed(
     bench = _bench(configuration)
     after = _draft(bench, draft, ae)
     with _in_use(store, configuration, bench, ae, against) as (used, where):
-        before = _configured(used, ae)
         captured = store.read_now(lambda tx: _captured(tx, ae, numbers, last))
         now = dt.datetime.now(dt.UTC)
         asked = list(askings(bench, captured, now, shifted=shifted))
-        queries = list(_compared(store, bench, asked, before, after))
+        served = [used.serving(ae, each.facts, each.question).profile for each in asked]
+        queries = list(_compared(store, bench, asked, served, after))
         found = {
             "device": ae,
-            "before": {**differences.profile(before), "where": where},
+            "before": {**differences.profile(served[0]), "where": where},
             "after": {**differences.profile(after), "where": "draft"},
             "shifted": shifted,
             "queries": queries,
@@ -161,7 +161,9 @@ def _in_use(
         return
     with laid_out(kept) as folder:
         used = _bench(configuration.model_copy(update={"mappings": folder}))
-        if against is None and bench.entry(ae)[1].profile not in used.profiles.names:
+        device = bench.entry(ae)[1]
+        named = {device.profile, *(each.profile for each in device.shared_by)}
+        if against is None and not named.issubset(used.profiles.names):
             yield bench, "not in use yet"
         else:
             yield used, f"set {kept.entry.key}"
@@ -202,16 +204,18 @@ def _others(tx: Transaction, ae: str) -> str:
 
 
 def _compared(
-    store: Store, bench: Bench, asked: Sequence[Asking], before: DeviceProfile, after: DeviceProfile
+    store: Store, bench: Bench, asked: Sequence[Asking], served: Sequence[DeviceProfile], after: DeviceProfile
 ) -> Iterator[dict[str, Any]]:
     from mwl.workbench import differences
     from mwl.workbench.outcome import Stored
     from mwl.workbench.replay import compared
 
     with Progress("queries replayed", len(asked)) as progress:
-        for each in asked:
+        for each, profile in zip(asked, served, strict=True):
 
-            def work(tx: Transaction, asking: Asking = each) -> dict[str, Any]:
+            def work(
+                tx: Transaction, asking: Asking = each, before: DeviceProfile = profile
+            ) -> dict[str, Any]:
                 comparison = compared(Stored(tx), asking, before, after, bench.zone)
                 return {**differences.asked(asking, comparison), **differences.plain(comparison)}
 

@@ -44,7 +44,8 @@ def retry(
     """Send parked rows again, each under its old control ID.
 
     They are worded anew, by the profile as it stands now.  Of ROWs that are named all are sent or none.
-    With --all those are left that were overtaken: a later message about the same step has arrived.
+    With --all those are left that were overtaken: a later message about the same step has arrived, or may
+    have.
     """
     from mwl.store import outbox as stored
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mwl.cli import options
-from mwl.cli.by_hand import by_option, optional_reason, person, reason_option, situation
+from mwl.cli.by_hand import by_option, optional_reason, person, reason_option, reporting, situation
 from mwl.lifecycle import PerformedState
 
 if TYPE_CHECKING:
@@ -43,10 +43,13 @@ def link(performed: str, step: int, reason: str, by: str | None) -> None:
     from mwl.store import performed_view, settling
 
     decision, under = _decision(by, reason), situation()
+    report = reporting(decision.by)
 
     def work(tx: Transaction) -> tuple[PerformedStep, Followed]:
         found = performed_view.named(tx, performed)
-        return settling.link(tx, found.key, step, decision, under)
+        linked = settling.link(tx, found.key, step, decision, under)
+        report(tx, [step], found.uid)
+        return linked
 
     found, followed = options.opened_store().write_now(work)
     click.echo(f"performed step {found.key} is linked to step {step}, which is {followed.after}")
@@ -67,10 +70,13 @@ def unlink(performed: str, step: int | None, reason: str, by: str | None) -> Non
     from mwl.store import performed_view, settling
 
     decision, under = _decision(by, reason), situation()
+    report = reporting(decision.by)
 
     def work(tx: Transaction) -> tuple[int, Mapping[int, Followed]]:
-        key = performed_view.named(tx, performed).key
-        return key, settling.unlink(tx, key, decision, under, step_key=step)
+        found = performed_view.named(tx, performed)
+        followed = settling.unlink(tx, found.key, decision, under, step_key=step)
+        report(tx, followed, found.uid)
+        return found.key, followed
 
     key, followed = options.opened_store().write_now(work)
     for step_key, each in followed.items():
@@ -92,9 +98,12 @@ def close(performed: str, *, discontinued: bool, reason: str, by: str | None) ->
 
     decision, under = _decision(by, reason), situation()
     state = PerformedState.DISCONTINUED if discontinued else PerformedState.COMPLETED
+    report = reporting(decision.by)
 
     def work(tx: Transaction) -> tuple[PerformedStep, Mapping[int, Followed]]:
-        return settling.close(tx, performed_view.named(tx, performed).key, state, decision, under)
+        found, followed = settling.close(tx, performed_view.named(tx, performed).key, state, decision, under)
+        report(tx, followed, found.uid)
+        return found, followed
 
     found, followed = options.opened_store().write_now(work)
     click.echo(f"performed step {found.key} is {found.state}")

@@ -29,7 +29,11 @@ class Progress:
 
     def advance(self) -> None:
         """Count one step."""
-        self._done += 1
+        self.at(self._done + 1, self._total)
+
+    def at(self, done: int, total: int) -> None:
+        """Say how far it is, and how far it is to go."""
+        self._done, self._total = done, total
         now = time.monotonic()
         if self._active and now - self._shown >= _EVERY:
             self._shown, self._written = now, True

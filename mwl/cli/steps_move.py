@@ -5,11 +5,17 @@ By the same table as orders and devices; the system that ordered is told, and th
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from mwl.cli import options
-from mwl.cli.by_hand import by_option, person, reason_option
+from mwl.cli.by_hand import by_option, person, reason_option, reporting
 from mwl.lifecycle import StepEvent
+
+if TYPE_CHECKING:
+    from mwl.store import Transaction
+    from mwl.store.by_hand import Moved
 
 
 def _command(name: str, event: StepEvent, example: str, text: str) -> click.Command:
@@ -25,13 +31,17 @@ def _command(name: str, event: StepEvent, example: str, text: str) -> click.Comm
 
 
 def _move(steps: tuple[int, ...], event: StepEvent, reason: str, by: str | None) -> None:
-    from mwl.broker import systems
     from mwl.store import by_hand
 
-    told = systems.told(options.configuration())
-    moved = options.opened_store().write_now(
-        lambda tx: by_hand.move(tx, steps, event, by=person(by), reason=reason, told=told)
-    )
+    told, who = options.configuration().told, person(by)
+    report = reporting(who)
+
+    def work(tx: Transaction) -> list[Moved]:
+        moved = by_hand.move(tx, steps, event, by=who, reason=reason, told=told)
+        report(tx, [each.step_key for each in moved], "")
+        return moved
+
+    moved = options.opened_store().write_now(work)
     for each in moved:
         click.echo(f"step {each.step_key} is {each.after}")
 

@@ -7,7 +7,6 @@ Each effective value knows its origin: `Configuration.effective` lists them all.
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pydantic import PrivateAttr, ValidationError
 
 from mwl import yamldoc
 from mwl.config.model import (
+    Audit,
     Capture,
     ClientTls,
     Destination,
@@ -28,6 +28,7 @@ from mwl.config.model import (
     Reload,
     Retention,
     Settings,
+    SharedBy,
     Site,
     Status,
     System,
@@ -45,6 +46,7 @@ from mwl.yamldoc import Key, Place, suggestion
 __all__ = [
     "ANYONE",
     "Address",
+    "Audit",
     "Capture",
     "ClientTls",
     "Configuration",
@@ -56,6 +58,7 @@ __all__ = [
     "Receiver",
     "Reload",
     "Retention",
+    "SharedBy",
     "Site",
     "Status",
     "System",
@@ -146,40 +149,21 @@ def examine(path: Path | None = None, environ: Mapping[str, str] | None = None) 
         sound = Configuration.model_validate(written.data)
     except ValidationError as error:
         mistakes += yamldoc.problems(written, Configuration, error)
-        sound = _sound(written.data, error)
+        sound = yamldoc.sound(written.data, Configuration, error, _entry)
     else:
         mistakes += [*_same_address(sound, written), *_same_title(sound, written)]
         mistakes += [*_same_name(sound, written), *_no_device(sound, written)]
+        mistakes += _no_certificate(sound, written)
     sound._path, sound._written = path, written  # noqa: SLF001  its own module
     return Examined(sound, tuple(sorted(mistakes, key=lambda each: (each.file, each.line, each.column))))
-
-
-def _sound(data: Any, error: ValidationError) -> Configuration:
-    """Return what is left without the mistakes; a device or system with one is left out whole."""
-    while True:
-        left = copy.deepcopy(data)
-        for detail in error.errors(include_url=False, include_input=False):
-            place: Place = detail["loc"]
-            _take_out(left, place[:2] if place[:1] in _ENTRIES else place)
-        data = {} if left == data else left  # a mistake of the whole has no place of its own
-        try:
-            return Configuration.model_validate(data)
-        except ValidationError as next_error:  # of what had not been looked at beside the mistakes
-            error = next_error
 
 
 _ENTRIES = {("devices",), ("systems",), ("forward",)}
 
 
-def _take_out(data: Any, place: Place) -> None:
-    """Take out what stands at *place*, or what should hold it."""
-    holder, inner = None, data
-    for key in place:
-        if not isinstance(inner, dict) or key not in inner:
-            break
-        holder, last, inner = inner, key, inner[key]
-    if holder is not None:
-        del holder[last]
+def _entry(place: Place) -> Place:
+    """Return what a mistake at *place* takes with it: a device or system is left out whole."""
+    return place[:2] if place[:1] in _ENTRIES else place
 
 
 def _same_address(configuration: Configuration, written: Written) -> Iterator[Problem]:
@@ -229,6 +213,15 @@ def _no_device(configuration: Configuration, written: Written) -> Iterator[Probl
                 known = f": {other} is its key" if other else suggestion(title, configuration.devices)
                 message = f"devices: there is no device {title}{known}"
                 yield written.problem(("forward", name, "devices", at), message)
+
+
+def _no_certificate(configuration: Configuration, written: Written) -> Iterator[Problem]:
+    """Find devices that are to show a certificate nobody asks them for."""
+    tls = configuration.dicom.tls
+    for title, device in configuration.devices.items():
+        if device.certificate and (tls is None or tls.clients is None):
+            message = "certificate: none is asked for without dicom.tls.clients, so nobody could get in"
+            yield written.problem(("devices", title, "certificate"), message)
 
 
 def _same_sender(written: Written) -> Iterator[Problem]:

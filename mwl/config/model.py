@@ -12,7 +12,7 @@ import os
 import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -26,11 +26,13 @@ from mwl.config.values import (
     DatabaseUrl,
     Listen,
     MessageKind,
+    Network,
     PasswordHash,
     Peer,
     Secret,
     Size,
     Text,
+    TlsVersion,
     UidRoot,
     ZoneName,
 )
@@ -100,6 +102,8 @@ class Tls(Section):
     """PEM file with the private key, without a passphrase."""
     clients: Path | None = None
     """PEM file with the authorities a client's certificate must come from; absent: none is asked for."""
+    version: TlsVersion = "1.2"
+    """The lowest version that is spoken, 1.2 or 1.3 (PS3.15 B.12 wants the former spoken)."""
 
 
 class ClientTls(Section):
@@ -152,14 +156,27 @@ class DicomLimits(Section):
 
     associations: Annotated[int, Field(ge=1, le=10_000)] = 500
     """Associations open at a time; a further one is refused for now (pynetdicom allows 10, DCMTK 50)."""
+    per_address: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Of these, associations from one address; behind a proxy, which is one address, as many as above."""
     idle: Annotated[float, Field(gt=0)] = 10 * MINUTES
     """Seconds an association may be silent before it is aborted (pynetdicom: 60)."""
     artim: Annotated[float, Field(gt=0)] = 30
     """Seconds a peer may take to ask for an association, and to close one (PS3.8 9.1.4)."""
+    handshake: Annotated[float, Field(gt=0)] = 10
+    """Seconds a TLS handshake may take."""
+    message: Annotated[float, Field(gt=0)] = 60
+    """Seconds a message may take, from its first byte to its last."""
+    write: Annotated[float, Field(gt=0)] = 60
+    """Seconds a peer may read nothing of an answer."""
     pdu: Annotated[int, Field(ge=4 * KIB, le=128 * KIB)] = 16 * KIB
     """Bytes of the longest PDU devices are asked to send (DCMTK: 4096 to 131072)."""
     dataset: Annotated[int, Field(ge=64 * KIB, le=256 * MIB)] = 4 * MIB
-    """Bytes of the longest identifier or performed step the broker takes."""
+    """Bytes of the longest performed step the broker takes."""
+    identifier: Annotated[int, Field(ge=4 * KIB, le=256 * MIB)] = 256 * KIB
+    """Bytes of the longest identifier of a query; those of devices have about 1 KiB."""
+    queries: Annotated[int, Field(ge=1)] | None = 3000
+    """Queries of one device a minute, of which each hundred items of an answer make one more; what is above
+    is refused (A700); empty: without a bound."""
 
 
 class User(Section):
@@ -211,10 +228,16 @@ class Hl7Limits(Section):
 
     connections: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Connections open at a time; a further one is closed."""
+    per_address: Annotated[int, Field(ge=1, le=10_000)] = 50
+    """Of these, connections from one address; behind a proxy, which is one address, as many as above."""
+    handshake: Annotated[float, Field(gt=0)] = 15
+    """Seconds a TLS handshake may take."""
     idle: Annotated[float, Field(gt=0)] | None = None
     """Seconds a connection may be silent between messages; absent: for ever, as senders expect (D-03)."""
     silence: Annotated[float, Field(gt=0)] = 30
     """Seconds a sender may pause inside a message, or not read an answer."""
+    message: Annotated[float, Field(gt=0)] = 120
+    """Seconds a message may take, from its first byte to its last."""
     frame: Annotated[int, Field(ge=4 * KIB, le=256 * MIB)] = 4 * MIB
     """Bytes of the longest message the broker takes (python-hl7: 64 KiB, too short for reports)."""
 
@@ -230,11 +253,44 @@ class Hl7(Section):
     """Bounds of connections."""
 
 
+class WebLimits(Section):
+    """How much one client, and all of them together, may take."""
+
+    connections: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Connections open at a time; a further one is closed."""
+    per_address: Annotated[int, Field(ge=1, le=10_000)] = 50
+    """Of these, connections from one address."""
+    handshake: Annotated[float, Field(gt=0)] = 10
+    """Seconds a TLS handshake may take."""
+    request: Annotated[float, Field(gt=0)] = 10
+    """Seconds a request may take, from its connection, or its first byte, to its last; and its answer may
+    stay unread."""
+
+
 class Web(Section):
     """The HTTP side: health, readiness, metrics."""
 
     listen: Listen = Address("127.0.0.1", 8080)
     """Address to accept HTTP requests on."""
+    tls: Tls | None = None
+    """TLS of this listener; absent: none."""
+    limits: WebLimits = WebLimits()
+    """Bounds of connections."""
+
+
+class SharedBy(Section):
+    """A profile of one of the devices that share an AE title; its name alone will do."""
+
+    profile: Text
+    """Name of a device profile with a `match`, which tells when it is meant."""
+    vars: Annotated[Mapping[str, Any], _Empty] = {}
+    """Values of that profile's variables."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, data: Any) -> Any:
+        """Take ``ge-ct-connectpro`` for ``{profile: ge-ct-connectpro}``."""
+        return {"profile": data} if isinstance(data, str) else data
 
 
 class Device(Section):
@@ -242,8 +298,14 @@ class Device(Section):
 
     profile: Text = "generic"
     """Name of the device profile: a file of mappings/devices without its ending."""
+    shared_by: Annotated[tuple[SharedBy, ...], _Listed] = ()
+    """Profiles of the devices that share this AE title; a query is served by the one whose `match` fits."""
     also: Annotated[tuple[AETitle, ...], _Listed] = ()
     """Other AE titles by which the same device calls: that of its MPPS, for one."""
+    address: Annotated[tuple[Network, ...], _Listed] = ()
+    """Addresses, or networks, it calls from (10.1.2.3, 10.1.0.0/16); absent: any."""
+    certificate: Annotated[tuple[Text, ...], _Listed] = ()
+    """Names of which its TLS certificate must hold one, as common name or alternative name; absent: any."""
     vars: Annotated[Mapping[str, Any], _Empty] = {}
     """Values of the profile's variables: text, numbers, true or false, lists."""
     shadow: Text | None = None
@@ -301,7 +363,11 @@ class Retention(Section):
     """How much is kept a day (UTC) of messages from nobody configured, or that were not understood."""
     finished: Age = None
     """How long a requested procedure is kept after its last step was finished, with what was performed of it,
-    and a performed step without an order after its end: ``400d``, ``52w`` or ``forever``."""
+    a performed step without an order after its end, and a patient without procedures, with the IDs that were
+    merged into it, after something was said last: ``400d``, ``52w`` or ``forever``."""
+    sent: Age = dt.timedelta(days=90)
+    """How long a message to a system, or a request to a DICOM peer, is kept after it was delivered or
+    discarded: ``90d``, ``12h``, ``8w`` or ``forever``; what waits or is parked stays."""
 
 
 class PerformedWatch(Section):
@@ -359,6 +425,45 @@ class Capture(Section):
     they ask: they may verify, and what they ask is kept and refused (0124)."""
 
 
+Audited = Literal["application", "query", "order", "procedure", "patient", "security", "user"]
+"""A kind of event that an audit message may be sent of."""
+
+
+class Audit(Section):
+    """Audit messages to a collector (PS3.15 A.5, IHE ATNA), by syslog."""
+
+    to: Peer
+    """Address of the collector; port 6514 is usual for TLS."""
+    transport: Literal["tls", "udp"] = "tls"
+    """How they are sent: over TLS (RFC 5425), or in datagrams (RFC 5426) that anybody may read and nobody
+    misses."""
+    tls: ClientTls = ClientTls()
+    """TLS of the connection; absent: the collector's certificate comes from whom the host trusts."""
+    source: Text | None = None
+    """Audit Source ID; absent: the AE title of the broker."""
+    site: Text | None = None
+    """Audit Enterprise Site ID; absent: the name of the house, where it has one."""
+    events: Annotated[tuple[Audited, ...], _Listed] = get_args(Audited)
+    """What is reported: application (start, stop), query, order, procedure, patient, security, user."""
+    spool: Annotated[int, Field(ge=1000, le=10_000_000)] = 200_000
+    """Messages that wait in the database at most while the collector is down, some 2 KiB each; what comes
+    above that is dropped and counted."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Audit:
+        if self.transport == "udp" and "tls" in self.model_fields_set:
+            raise ValueError("datagrams have no TLS: write transport: tls, or leave tls out")
+        return self
+
+
+class Synthetic(Section):
+    """An order of the broker's own, which goes the whole way so that health is proven by traffic."""
+
+    every: After = None
+    """How often it goes in by HL7, is asked for by DICOM, and cancelled: ``1m``, ``5m`` or ``never``; no
+    device is ever shown it."""
+
+
 class Settings(Section):
     """Everything that may be configured."""
 
@@ -388,11 +493,25 @@ class Settings(Section):
     """What is kept of the queries that devices make."""
     watch: Watch = Watch()
     """What is seen to by the clock."""
+    synthetic: Synthetic = Synthetic()
+    """Whether health is proven by traffic."""
+    audit: Audit | None = None
+    """Where audit messages are sent to; absent: nowhere, and none are made."""
 
     @property
     def receivers(self) -> Mapping[str, Receiver]:
         """The DICOM applications the broker calls, by their names."""
         return {**self.forward, **self.dicom.subscribers}
+
+    @property
+    def told(self) -> frozenset[tuple[str, StatusEvent]]:
+        """Which systems want to hear of which events of their steps."""
+        return frozenset(
+            (name, event)
+            for name, system in self.systems.items()
+            if system.status
+            for event in system.status.on
+        )
 
     @property
     def titles(self) -> Mapping[str, str]:

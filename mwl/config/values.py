@@ -8,10 +8,11 @@ sentence that says what to write instead; the place of the mistake is put in fro
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 import re
 import zoneinfo
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr, WithJsonSchema
 
@@ -97,7 +98,9 @@ def _database(url: str) -> str:
 
 def without_password(url: str) -> str:
     """Return a database URL that may be shown."""
-    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
+    shown = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
+    # libpq takes them as parameters, too: password, sslpassword.
+    return re.sub(r"(?i)([?&][^=&]*password)=[^&]*", r"\1=***", shown)
 
 
 def age(text: object) -> dt.timedelta | None:
@@ -177,6 +180,18 @@ def _message(kind: str) -> str:
     return kind
 
 
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text.strip(), strict=False))
+    except ValueError:
+        raise ValueError(f"{text!r} is no IP address and no network: 10.1.2.3 or 10.1.0.0/16") from None
+
+
+def _tls_version(value: Any) -> Any:
+    """Take the number 1.2 for the version it was written as."""
+    return str(value) if isinstance(value, float) else value
+
+
 def _secret(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value():
         raise ValueError("an empty password is none")
@@ -218,6 +233,9 @@ Size = Annotated[int, BeforeValidator(size), *_SizeSchema]
 """A number of bytes."""
 CharsetLabel = Annotated[Text, AfterValidator(_charset)]
 MessageKind = Annotated[Text, AfterValidator(_message)]
+Network = Annotated[Text, AfterValidator(_network)]
+"""An IP address, or the network it is in."""
+TlsVersion = Annotated[Literal["1.2", "1.3"], BeforeValidator(_tls_version)]
 Secret = Annotated[SecretStr, BeforeValidator(_written), AfterValidator(_secret)]
 """Text that is never shown."""
 PasswordHash = Annotated[

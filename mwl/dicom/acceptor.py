@@ -11,24 +11,29 @@ import socket
 import ssl
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from mwl import logs, metrics
+from mwl.crowd import Crowd, Full, Seldom
 from mwl.dicom.association import Association, Limits, Timeouts
-from mwl.dicom.limits import Limit, struck
+from mwl.dicom.limits import SETTINGS, Limit, struck
 from mwl.dicom.negotiation import Answer, Terms
 from mwl.dicom.operations import MESSAGE_ID_WHERE_MISSING
 from mwl.dicom.pdu import KIBIBYTE
 from mwl.dicom.quarantine import Quarantine
 from mwl.dicom.refused_contexts import RefusedContexts
 from mwl.dicom.service import EVERYTHING, AssociationFacts, Extensions, Rejection, Service
-from mwl.dicom.tls import Handshake
 from mwl.dicom.upper_layer import Ending
 from mwl.dicom.users import Users
+from mwl.handshake import Failed, Handshake
+from mwl.listening import is_open, listen
 
 logger = logging.getLogger(__name__)
 
 LOCAL_LIMIT_EXCEEDED = Rejection(2, 3, 2)  # E-04
+TOO_MANY_FROM_ADDRESS = Rejection(
+    2, 3, 2, "too many associations from its address", SETTINGS[Limit.PER_ADDRESS]
+)
 
 _BACKLOG = 512  # connections; devices come back all at once after a network failure
 # Bytes in the kernel.  Left to itself it takes megabytes: thousands of responses that a C-CANCEL comes
@@ -37,15 +42,17 @@ _SEND_BUFFER = 128 * KIBIBYTE
 _CLOSING = 10.0  # seconds for transports that were told to close
 _CONNECTIONS_PER_ASSOCIATION = 2  # room for those still asking, being rejected or closing
 
-Connection: TypeAlias = Association | Handshake
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the acceptor listens, and its bounds; port 0 takes a free one."""
+    """Where the acceptor listens, and its bounds; port 0 takes a free one.
+
+    *sockets* are bound already, and may be shared with other processes; then nothing is bound here.
+    """
 
     host: str = "127.0.0.1"
     port: int = 11112
+    sockets: tuple[socket.socket, ...] = ()
     tls: ssl.SSLContext | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     limits: Limits = field(default_factory=Limits)
@@ -94,37 +101,53 @@ class Acceptor:
         self._quarantine = quarantine
         self._unnumbered = unnumbered
         self._refused_contexts = RefusedContexts()
-        self._server: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
+        self._servers: list[asyncio.Server] = []
+        self._connections: set[Association] = set()
+        self._handshakes: set[Handshake] = set()
+        self._crowd = Crowd()  # of both
+        self._seldom = Seldom()
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0  # of connections so far
-        self._established = 0  # associations now
-        self._crowded = False
+        self._associations = Crowd()
         self._stopping = False
         self._empty = asyncio.Event()
 
     @property
     def address(self) -> tuple[str, int]:
         """Where the acceptor listens; known once it has started."""
-        if self._server is None or not self._server.sockets:
+        if not self._servers or not self._servers[0].sockets:
             raise RuntimeError("the acceptor does not listen")
-        host, port = self._server.sockets[0].getsockname()[:2]
+        host, port = self._servers[0].sockets[0].getsockname()[:2]
         return str(host), int(port)
+
+    @property
+    def listening(self) -> bool:
+        """Whether connections are accepted now, in this process."""
+        return is_open(self._servers)
+
+    def use(self, settings: Settings) -> None:
+        """Take over bounds and certificate, for what begins from now on; where it listens stays."""
+        self._settings = settings
+        self.timeouts, self.limits = settings.timeouts, settings.limits
 
     async def start(self) -> None:
         """Listen; raise `OSError` where that cannot be."""
         self._stopping = False
-        self._server = await asyncio.get_running_loop().create_server(
-            self._protocol, self._settings.host, self._settings.port, backlog=_BACKLOG
+        settings = self._settings
+        self._servers = await listen(
+            self._protocol, settings.host, settings.port, settings.sockets, backlog=_BACKLOG
         )
-        for listening in self._server.sockets:  # connections inherit it
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        for listening in (each for server in self._servers for each in server.sockets):
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)  # connections inherit it
 
     async def stop(self, drain: float = 30.0) -> None:
         """Accept no more, let running operations finish for *drain* seconds, then end everything."""
         self._stopping = True
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for handshake in tuple(self._handshakes):
+            handshake.give_up()
         for connection in tuple(self._connections):
             connection.drain()
         over = asyncio.get_running_loop().time() + drain
@@ -137,10 +160,9 @@ class Acceptor:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._emptied(_CLOSING)
-        self._server = None
 
     async def _emptied(self, seconds: float) -> None:
-        if self._connections:
+        if self._connections or self._handshakes:
             self._empty.clear()
             try:
                 await asyncio.wait_for(self._empty.wait(), seconds)
@@ -154,39 +176,77 @@ class Acceptor:
 
     # What associations and handshakes ask of their host.
 
-    def opened(self, connection: Connection) -> int | None:
+    def opened(self, association: Association, address: str) -> int | None:
         """Register a connection; return its number, or None when there are too many."""
-        most = self.limits.associations * _CONNECTIONS_PER_ASSOCIATION
-        if self._stopping or len(self._connections) >= most:
-            self._note_crowd()
+        if not self._has_room(address):
             return None
-        self._crowded = False
-        self._connections.add(connection)
+        self._connections.add(association)
+        self._crowd.enter(address)
         self._count += 1
         return self._count
 
-    def _note_crowd(self) -> None:
-        if self._stopping:
-            return
-        told = struck(Limit.CONNECTIONS)
-        if not self._crowded:  # once: a flood of lines helps nobody
-            self._crowded = True
-            logs.event(logger, logging.WARNING, "too many connections", open=len(self._connections), **told)
-
-    def closed(self, connection: Connection) -> None:
+    def closed(self, association: Association, address: str) -> None:
         """Forget a connection."""
-        self._connections.discard(connection)
-        if not self._connections:
+        if association in self._connections:
+            self._connections.discard(association)
+            self._crowd.leave(address)
+        self._note_emptiness()
+
+    def arrived(self, handshake: Handshake, address: str) -> bool:
+        """Register a handshake (`Gate.arrived`)."""
+        if not self._has_room(address):
+            return False
+        self._handshakes.add(handshake)
+        self._crowd.enter(address)
+        return True
+
+    def departed(self, handshake: Handshake, address: str) -> None:
+        """Forget a handshake (`Gate.departed`)."""
+        self._handshakes.discard(handshake)
+        self._crowd.leave(address)
+        self._note_emptiness()
+
+    def failed(self, failure: Failed) -> None:
+        """Tell of a handshake that came to nothing, and not of one that asked whether the port is open."""
+        level = logging.DEBUG if failure.gone else logging.WARNING
+        logs.event(
+            logger, level, "TLS handshake failed", address=failure.address, reason=failure.reason,
+            **(struck(Limit.HANDSHAKE) if failure.late else {}),
+        )  # fmt: skip
+
+    def _note_emptiness(self) -> None:
+        if not self._connections and not self._handshakes:
             self._empty.set()
+
+    def _has_room(self, address: str) -> bool:
+        if self._stopping:
+            return False
+        most, share = (
+            number * _CONNECTIONS_PER_ASSOCIATION
+            for number in (self.limits.associations, self.limits.per_address)
+        )
+        full = self._crowd.full(address, most, share)
+        if full is not None:
+            self._note_crowd(full, address)
+        return full is None
+
+    def _note_crowd(self, full: Full, address: str) -> None:
+        told = struck(Limit.CONNECTIONS if full is Full.TOTAL else Limit.PER_ADDRESS)
+        if times := self._seldom.due((full, address if full is Full.ADDRESS else "")):
+            logs.event(logger, logging.WARNING, "too many connections", address=address, times=times,
+                       open=self._crowd.total, from_address=self._crowd.of(address), **told)  # fmt: skip
 
     def judge(self, facts: AssociationFacts) -> Rejection | None:
         """Return why the association is refused, or None."""
         if rejection := self._admit(facts):
             return rejection
-        if self._established < self.limits.associations:
+        limits = self.limits
+        full = self._associations.full(facts.address, limits.associations, limits.per_address)
+        if full is None:
             return None
-        struck(Limit.ASSOCIATIONS)  # who hears of rejections tells of it
-        return LOCAL_LIMIT_EXCEEDED
+        total = full is Full.TOTAL
+        struck(Limit.ASSOCIATIONS if total else Limit.PER_ADDRESS)  # who hears of rejections tells of it
+        return LOCAL_LIMIT_EXCEEDED if total else TOO_MANY_FROM_ADDRESS
 
     @property
     def users(self) -> Users:
@@ -220,8 +280,11 @@ class Acceptor:
         """Count a new association, and note which of its contexts were refused."""
         if facts.held and self._quarantine is not None:
             self._quarantine.enter(facts)
-        self._established += 1
+        self._associations.enter(facts.address)
         metrics.associations_open.inc()
+        if facts.user:
+            logs.event(logger, logging.DEBUG, "user accepted", user=facts.user, calling_ae=facts.calling_ae,
+                       address=facts.address)  # fmt: skip
         if accepted.refused:
             self._refused_contexts.note(facts, accepted.refused, len(accepted.contexts))
             if not accepted.contexts and self._on_useless is not None:
@@ -232,7 +295,7 @@ class Acceptor:
         metrics.associations_total.labels(how.value).inc()
         if established is None:
             return
-        self._established -= 1
+        self._associations.leave(established.address)
         metrics.associations_open.dec()
         if established.held and self._quarantine is not None:
             self._quarantine.leave(established)

@@ -21,7 +21,7 @@ from mwl.mapping.devices.operations.order import MOST_ARRANGED
 from mwl.mapping.text.charset import CharacterSet
 from mwl.mapping.trace import Trace
 from mwl.model import Document, StepRef, WorklistItem
-from mwl.query import WorklistQuery
+from mwl.query import SOURCE, Criterion, Op, WorklistQuery
 
 _DATA_SET_TYPE = "00000800"
 _CHARACTER_SET = "00080005"
@@ -133,7 +133,9 @@ def meaning(
     if zone is not None:
         criteria = zones.in_site_time(criteria, zone, site_zone)
     filters = profile.filters(rewritten, facts, requested)
-    query = WorklistQuery(criteria + filters, _most(profile))
+    if own := profile.own_system:
+        filters += (Criterion(SOURCE, Op.IN, (own,), origin=own),)
+    query = WorklistQuery(criteria + filters, _most(profile), held=bool(own))
     seen = profile.seen(facts)
     made_from = (profile.digest, seen, syntax, terms, zone, _shape(requested))
     cache_key = None if seen is None else _digest(*made_from)

@@ -35,7 +35,7 @@ from mwl.dicom.operations import Operations
 from mwl.dicom.pdu import KIBIBYTE, Malformed, TooLong, pdvs
 from mwl.dicom.proposal import Proposal, read
 from mwl.dicom.service import AssociationEnded, AssociationFacts, Rejection, Service, UserIdentity
-from mwl.dicom.tls import common_name
+from mwl.dicom.tls import common_name, names
 from mwl.dicom.upper_layer import (
     Artim,
     Close,
@@ -51,6 +51,7 @@ from mwl.dicom.upper_layer import (
     UpperLayer,
 )
 from mwl.dicom.users import USER_NOT_ACCEPTED, Users, Verdict
+from mwl.handshake import address_of
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Limits:
     """How much the acceptor takes."""
 
     associations: int = 500  # at a time; each costs some 5 KiB while idle
+    per_address: int = 500  # of these; the configuration allows fewer
     announced_pdu: int = 16 * KIBIBYTE  # what peers are asked not to exceed: DCMTK's default
     pdu: PduLimits = field(default_factory=PduLimits)
     message: MessageLimits = field(default_factory=MessageLimits)
@@ -94,10 +96,10 @@ class Host(Protocol):
     @property
     def services(self) -> Mapping[str, Service]: ...
 
-    def opened(self, association: Association) -> int | None:
+    def opened(self, association: Association, address: str) -> int | None:
         """Register a connection; return its number, or None when there are too many."""
 
-    def closed(self, association: Association) -> None:
+    def closed(self, association: Association, address: str) -> None:
         """Forget a connection."""
 
     def judge(self, facts: AssociationFacts) -> Rejection | None:
@@ -187,8 +189,8 @@ class Association(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._address = str((transport.get_extra_info("peername") or ("",))[0])
-        number = self._host.opened(self)
+        self._address = address_of(transport)
+        number = self._host.opened(self, self._address)
         if number is None:
             self._transport.abort()
             return
@@ -214,7 +216,7 @@ class Association(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._perform(self._upper.disconnected())
         self._deadline.drop()
-        self._host.closed(self)
+        self._host.closed(self, self._address)
 
     def pause_writing(self) -> None:
         self._write_paused = True
@@ -315,8 +317,8 @@ class Association(asyncio.Protocol):
         except Malformed as fault:
             self._perform(self._upper.violation(str(fault)))
             return
-        name = common_name(self._transport.get_extra_info("peercert"))
-        self._facts = facts = proposal.facts(self._address, name)
+        shown = self._transport.get_extra_info("peercert")
+        self._facts = facts = proposal.facts(self._address, common_name(shown), names(shown))
         users, identity = self._host.users, proposal.user.identity
         if rejection := proposal.objection() or self._host.judge(facts):
             self._reject(facts, rejection)
@@ -383,7 +385,8 @@ class Association(asyncio.Protocol):
         level = logging.INFO
         if end.how is Ending.VIOLATION:
             level = logging.WARNING
-        elif end.how is Ending.NO_REQUEST and not self._upper.inside_pdu:  # looked whether the port is open
+        elif end.how is Ending.NO_REQUEST and not self._upper.inside_pdu and end.limit is None:
+            # It looked whether the port is open.
             level = logging.DEBUG
         facts = self._facts
         logs.event(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from socket import SHUT_RDWR, socket
 from typing import TypeAlias
 
 from pynetdicom.association import Association
@@ -51,6 +53,8 @@ class Carrier:
         self._roles = tuple(roles)
         self._association: Association | None = None
         self._number = 0  # of the last message
+        self._line: socket | None = None
+        self._over = False
 
     def contexts(self, proposed: Iterable[PresentationContext]) -> list[PresentationContext]:
         """Return the contexts the peer has accepted; associate, *proposed*, where that is still to do.
@@ -59,7 +63,8 @@ class Carrier:
         """
         if self._association is None or not self._association.is_established:
             self.close()
-            self._association, self._number = opened(self.peer, list(proposed), self._roles), 0
+            self._association = opened(self.peer, list(proposed), self._roles, self._connected)
+            self._number = 0
         return list(self._association.accepted_contexts)
 
     def ask(self, context: PresentationContext, request: Primitive) -> Answer:
@@ -84,11 +89,30 @@ class Carrier:
         association, self._association = self._association, None
         if association is not None and association.is_established:
             association.release()
+        line, self._line = self._line, None
+        if line is not None:  # pynetdicom forgets one that was closed by somebody else
+            line.close()
+
+    def hang_up(self) -> None:
+        """Give up what is under way, for good, from any thread: it sees that the connection was closed."""
+        self._over = True
+        if (line := self._line) is not None:
+            _shut(line)
+
+    def _connected(self, line: socket) -> None:
+        self._line = line
+        if self._over:
+            _shut(line)
 
     def _drop(self) -> None:
         association, self._association = self._association, None
         if association is not None:
             association.abort()
+
+
+def _shut(line: socket) -> None:
+    with suppress(OSError):  # it is closed
+        socket.shutdown(line, SHUT_RDWR)  # not a TLS socket's own, which would take the layer away as well
 
 
 def _response(association: Association, context_id: int, request: Primitive) -> Primitive | None:

@@ -2,18 +2,31 @@
 
 One object is one configuration: a reload makes a new one and the broker swaps it in, so that an
 association never sees half of each.
+
+Devices that share one AE title are told apart by the `match` of their profiles (P1): a query by its
+association and by what it asks, an association by itself.  What none of them fits, and every performed
+step, is the entry's own profile's: no query comes with a performed step.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
+from mwl.dicom.binding import Binding
+from mwl.dicom.elements import Undecodable
+from mwl.dicom.encoding import decode_dataset
 from mwl.dicom.quarantine import Quarantine
 from mwl.dicom.service import AssociationFacts, NotAuthorized, Rejection
+from mwl.logs import event
 from mwl.mapping.devices.device import DeviceProfile, Facts
+from mwl.mapping.devices.sharing import foreign, serving
+from mwl.model import Document
+
+logger = logging.getLogger(__name__)
 
 ANYONE = "*"
 NOT_A_DEVICE = "not a configured device"
@@ -34,10 +47,24 @@ class Device:
 
     label: str
     profile: DeviceProfile
+    shared_by: tuple[DeviceProfile, ...] = ()  # of the devices that share its AE title
+    binding: Binding | None = None  # who may call by its AE titles; None: anybody
 
     def title(self, association: AssociationFacts) -> str:
         """Return the AE title the device is known by, whichever of its own it calls with (M11)."""
         return association.calling_ae if self.label == ANYONE else self.label
+
+    def objection(self, association: AssociationFacts) -> Rejection | None:
+        """Return why its AE title is not this caller's, or None."""
+        return None if self.binding is None else self.binding.objection(association)
+
+
+def as_it_came(identifier: bytes, transfer_syntax: str) -> Document | None:
+    """Return an identifier before any tolerance, None for bytes that are no data set."""
+    try:
+        return decode_dataset(identifier, transfer_syntax)
+    except Undecodable:
+        return None
 
 
 class Devices:
@@ -51,25 +78,34 @@ class Devices:
         clock: Callable[[], dt.datetime] = _now,
         quarantine: Quarantine | None = None,
         also: Mapping[str, str] | None = None,
+        shared_by: Mapping[str, Sequence[DeviceProfile]] | None = None,
+        bindings: Mapping[str, Binding] | None = None,
     ) -> None:
         """*profiles* maps a calling AE title, or ``*``, to its bound profile; *zone* is the site's.
 
-        *also* maps another AE title of a device to the one it stands under (M11).  Callers that are no
-        device stand in *quarantine*; without one they are rejected.
+        *also* maps another AE title of a device to the one it stands under (M11), *shared_by* a title to
+        the profiles of the devices that share it (P1), *bindings* one to whom it is bound.  Callers that
+        are no device stand in *quarantine*; without one they are rejected.
         """
         self._ae_title = ae_title
-        self._devices = {label: Device(label, profile) for label, profile in profiles.items()}
+        others, bound = shared_by or {}, bindings or {}
+        self._devices = {
+            label: Device(label, profile, tuple(others.get(label, ())), bound.get(label))
+            for label, profile in profiles.items()
+        }
         self._devices |= {other: self._devices[label] for other, label in (also or {}).items()}
         self.zone = zone
         self._clock = clock
         self._quarantine = quarantine
+        self._told: set[str] = set()  # labels whose strangers are on record
 
     def admit(self, association: AssociationFacts) -> Rejection | None:
         """Return why an association is refused, or None; called AE titles are compared exactly (E-05)."""
         if association.called_ae != self._ae_title:
             return CALLED_AE_NOT_RECOGNISED
-        if self.known(association) is not None:
-            return None
+        device = self._named(association)
+        if device is not None:
+            return device.objection(association)
         if self._quarantine is not None and self._quarantine.room(association.address):
             return None
         return CALLING_AE_NOT_RECOGNISED
@@ -86,8 +122,39 @@ class Devices:
         return device
 
     def known(self, association: AssociationFacts) -> Device | None:
-        """Return the device of an association, None for a caller that no entry stands for."""
+        """Return the device of an association, None for a caller that no entry stands for, or not for it."""
+        device = self._named(association)
+        if device is not None and device.objection(association):
+            return None  # the binding came with a reload
+        return device
+
+    def _named(self, association: AssociationFacts) -> Device | None:
         return self._devices.get(association.calling_ae) or self._devices.get(ANYONE)
+
+    def recognised(self, association: AssociationFacts) -> Device | None:
+        """Do as `known`, with the profile that the association alone tells, where several share the title."""
+        device = self.known(association)
+        if device is None or not device.shared_by:
+            return device
+        chosen = serving(device.profile, device.shared_by, self.facts(association), None)
+        return replace(device, profile=chosen)
+
+    def asking(self, association: AssociationFacts, identifier: bytes, transfer_syntax: str) -> Device | None:
+        """Do as `known`, with the profile that a query is served by, where several share the title.
+
+        That none of them fits is told once, and the query is served all the same.
+        """
+        device = self.known(association)
+        if device is None or not device.shared_by:
+            return device
+        facts, asked = self.facts(association), as_it_came(identifier, transfer_syntax)
+        chosen = serving(device.profile, device.shared_by, facts, asked)
+        if chosen is device.profile and foreign(chosen, facts, asked) and device.label not in self._told:
+            self._told.add(device.label)
+            event(logger, logging.WARNING, "query fits no profile of its device", device=device.label,
+                  calling_ae=association.calling_ae, profile=chosen.name,
+                  impl_uid=association.implementation_uid)  # fmt: skip
+        return replace(device, profile=chosen)
 
     def facts(self, association: AssociationFacts) -> Facts:
         """Return what a profile may know of a request: who asks, from where, and the site's time."""

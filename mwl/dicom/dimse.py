@@ -34,6 +34,7 @@ from mwl.dicom.service import (
     AFFECTED_SOP_CLASS_UID,
     AFFECTED_SOP_INSTANCE_UID,
     ATTRIBUTE_IDENTIFIER_LIST,
+    C_FIND_RQ,
     COMMAND_FIELD,
     DATA_SET_TYPE,
     ERROR_COMMENT,
@@ -97,6 +98,7 @@ class MessageLimits:
 
     command_set: int = 16 * KIBIBYTE
     data_set: int = 4 * MEBIBYTE
+    identifier: int = 256 * KIBIBYTE
 
 
 def decode_command(raw: bytes) -> Command:
@@ -206,8 +208,13 @@ class Assembler:
         self._held += fragment
         if command and len(self._held) > self._limits.command_set:
             raise TooLong("the command set is longer than allowed")
-        if not command and len(self._held) > self._limits.data_set:
+        if not command and len(self._held) > self._longest:
             self._oversize, self._held = True, bytearray()
+
+    @property
+    def _longest(self) -> int:
+        asked = self._command is not None and self._command.field == C_FIND_RQ
+        return self._limits.identifier if asked else self._limits.data_set
 
     def _complete(self, context: Context, command: Command, data: bytes | None) -> Message:
         oversize = self._oversize

@@ -94,6 +94,10 @@ class Forwarding:
         """End the association, if there is one."""
         self._carrier.close()
 
+    def hang_up(self) -> None:
+        """Give up what is under way, for good, from any thread."""
+        self._carrier.hang_up()
+
 
 def _chosen(accepted: Sequence[PresentationContext], wanted: str) -> PresentationContext | None:
     """Return the context in the transfer syntax that is *wanted*, or in the best of the others."""

@@ -250,8 +250,9 @@ class Operations:
         message = operation.message
         service = self._services[message.context.abstract_syntax]
         if message.oversize:
-            self._log(logging.WARNING, "data set longer than taken",
-                      operation=f"{message.command.field:04X}", **struck(Limit.DATA_SET))  # fmt: skip
+            asked = message.command.field == C_FIND_RQ
+            self._log(logging.WARNING, "data set longer than taken", operation=f"{message.command.field:04X}",
+                      **struck(Limit.IDENTIFIER if asked else Limit.DATA_SET))  # fmt: skip
         if refusal := _refusal(operation, service):
             await operation.send(refusal.status, fields=refusal.fields)
             return

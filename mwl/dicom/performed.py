@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -44,6 +45,7 @@ from mwl.mapping.text.charset import UTF8
 from mwl.model import Document
 from mwl.store import Store, Transaction, performed, requests
 from mwl.store.onward import CREATE, NOBODY, Onward
+from mwl.store.performed import PerformedStep
 from mwl.store.telling import Told
 
 __all__ = ["PERFORMED_STEP", "Begun", "PerformedService"]
@@ -107,11 +109,15 @@ class PerformedService:
         conducts: Conducts = STANDARD,
         onward: Onward = NOBODY,
         begun: Begun | None = None,
+        on_changed: Callable[[Transaction, Request, PerformedStep], None] | None = None,
     ) -> None:
-        """*told* is who hears of what by HL7, *onward* who gets or hears of performed steps by DICOM."""
+        """*told* is who hears of what by HL7, *onward* who gets or hears of performed steps by DICOM.
+
+        *on_changed* is that of `Changes`.
+        """
         self._store = store
         self._devices = devices
-        self._changes = Changes(devices, told, conducts, onward)
+        self._changes = Changes(devices, told, conducts, onward, on_changed)
         self._begun = begun or Begun()
 
     async def handle(self, request: Request, reply: Reply) -> None:

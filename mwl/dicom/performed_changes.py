@@ -10,7 +10,7 @@ An instance that is unknown or final answers so whatever is wrong with the reque
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from mwl.conduct import STANDARD, Conducts
@@ -107,6 +107,8 @@ class Changes:
     told: Told
     conducts: Conducts = STANDARD
     onward: Onward = NOBODY
+    on_changed: Callable[[Transaction, Request, PerformedStep], None] | None = None
+    """Told of each request that was carried out, in its transaction; it may write into it."""
 
     def create(self, tx: Transaction, asked: Asked) -> Done:
         """Store a new performed step (N-CREATE); raises `Objected` and `Refused`."""
@@ -149,7 +151,7 @@ class Changes:
 
     def _begun(self, tx: Transaction, asked: Asked, canonical: Document, taken: Tolerated) -> Done:
         outcome = self._created(tx, asked, canonical, serious=taken.serious)
-        copy = self._copy(asked, canonical, self._kept(tx, asked, outcome.step))
+        copy = self._copy(asked, canonical, self._carried_out(tx, asked, outcome.step))
         self._send_first(tx, asked, outcome.step, canonical, [copy])
         onward.notify(tx, outcome.step, [Notice.IN_PROGRESS], self.onward)
         return _done(asked, taken, *outcome.findings)
@@ -166,7 +168,7 @@ class Changes:
         )
         if taken.serious or moved:
             performed.remark(tx, outcome.step, {Remark.IRREGULAR})
-        copy = self._copy(asked, change, self._kept(tx, asked, outcome.step))
+        copy = self._copy(asked, change, self._carried_out(tx, asked, outcome.step))
         onward.send_next(tx, outcome.step, [copy], self.onward)
         onward.notify(tx, outcome.step, _notices(stored, outcome.step), self.onward)
         return replace(_done(asked, taken, *outcome.findings), left_out=left_out)
@@ -188,7 +190,7 @@ class Changes:
         ended = performed.update(
             tx, asked.uid, end, calling_ae=asked.title, told=self.told, conducts=self.conducts
         )
-        key = self._kept(tx, asked, ended.step)
+        key = self._carried_out(tx, asked, ended.step)
         copies = [self._copy(asked, canonical, key)] if asked.sets else _both(asked, canonical)
         self._send_first(tx, asked, ended.step, canonical, copies)
         onward.notify(tx, ended.step, [Notice.IN_PROGRESS, onward.ENDED[ended.step.state]], self.onward)
@@ -199,6 +201,12 @@ class Changes:
             tx, asked.uid, document, calling_ae=asked.title, told=self.told, conducts=self.conducts,
             remarks={Remark.IRREGULAR} if serious else (),
         )  # fmt: skip
+
+    def _carried_out(self, tx: Transaction, asked: Asked, step: PerformedStep) -> int:
+        """Keep the request as it came, now that it is done; return its key."""
+        if self.on_changed is not None:
+            self.on_changed(tx, asked.request, step)
+        return self._kept(tx, asked, step)
 
     def _kept(self, tx: Transaction, asked: Asked, step: PerformedStep) -> int:
         request = asked.request

@@ -45,3 +45,7 @@ class Notifying:
     def close(self) -> None:
         """End the association, if there is one."""
         self._carrier.close()
+
+    def hang_up(self) -> None:
+        """Give up what is under way, for good, from any thread."""
+        self._carrier.hang_up()

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from mwl import metrics
 from mwl.dicom import status, zones
@@ -25,6 +26,7 @@ from mwl.dicom.service import (
     ATTRIBUTE_IDENTIFIER_LIST,
     ERROR_COMMENT,
     N_GET_RQ,
+    AssociationFacts,
     Reply,
     Request,
 )
@@ -35,11 +37,14 @@ from mwl.mapping.devices.device import DeviceProfile, Withheld
 from mwl.mapping.text.charset import Unfit
 from mwl.model import Document
 from mwl.store import Store, performed
+from mwl.store.instances import PerformedStep
 
 logger = logging.getLogger(__name__)
 
 RETRIEVE = "1.2.840.10008.3.1.2.3.4"
 OPERATION = "N-GET"
+
+OnRead: TypeAlias = Callable[[AssociationFacts, PerformedStep], None]
 
 _SUPPORTED = frozenset(rule.tag for rule in TABLE)
 _MOST_LISTED = 50  # tags of one response
@@ -58,9 +63,11 @@ class RetrieveService:
     sop_classes = (RETRIEVE,)
     operations = frozenset({N_GET_RQ})
 
-    def __init__(self, store: Store, devices: Devices) -> None:
+    def __init__(self, store: Store, devices: Devices, on_read: OnRead | None = None) -> None:
+        """*on_read* hears who was given which performed step."""
         self._store = store
         self._devices = devices
+        self._on_read = on_read
 
     async def handle(self, request: Request, reply: Reply) -> None:
         """Answer one request; every outcome is a status."""
@@ -86,6 +93,8 @@ class RetrieveService:
             data = await asyncio.to_thread(_encoded, found, device.profile, request.context.transfer_syntax)
         except (Withheld, Unfit):
             return _refusal(uid, status.PROCESSING_FAILURE, "no character set of the device holds it")
+        if self._on_read is not None:
+            self._on_read(request.association, stored)
         fields: dict[int, object] = {AFFECTED_SOP_INSTANCE_UID: uid}
         if not unsupported:
             return _Answer(status.SUCCESS, fields, data or None)

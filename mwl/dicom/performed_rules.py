@@ -18,7 +18,7 @@ from mwl.dicom import status
 from mwl.lifecycle import PerformedState
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.legal import is_legal
-from mwl.model import Document, Element, items, text
+from mwl.model import Document, Element, items, values
 from mwl.query import Path
 
 
@@ -240,8 +240,8 @@ def objections_to_values(document: Document) -> tuple[Objection, ...]:
 
 
 def state_of(document: Document) -> str:
-    """Return the state a request states, without padding (F-M30); "" for none."""
-    return text(document, STATUS).strip()
+    """Return the state a request states, without padding (F-M30); "" for none, and no state for several."""
+    return "\\".join(str(each or "").strip() for each in values(document, STATUS))
 
 
 def settable(document: Document) -> Document:

@@ -62,7 +62,7 @@ class Proposal:
     user: UserInformation
     answers: dict[Hashable, Any] = field(default_factory=dict)  # what was answered to it before
 
-    def facts(self, address: str, common_name: str = "") -> AssociationFacts:
+    def facts(self, address: str, common_name: str = "", certified: tuple[str, ...] = ()) -> AssociationFacts:
         """Return what admission and services may know."""
         return AssociationFacts(
             calling_ae=self.calling_ae,
@@ -73,6 +73,7 @@ class Proposal:
             max_pdu=self.user.max_pdu,
             contexts=self.contexts,
             common_name=common_name,
+            certified=certified,
         )
 
     def objection(self) -> Rejection | None:

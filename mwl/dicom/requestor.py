@@ -7,10 +7,11 @@ pynetdicom does the work.  It is blocking and threaded, so callers on the event 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
+from socket import socket
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -67,12 +68,16 @@ class Peer:
 class _Seen:
     """How far the negotiation came; pynetdicom forgets it when the connection is closed."""
 
+    on_connection: Callable[[socket], None] | None = None
     connected: bool = False
     accepted: bool = False
     rejections: list[A_ASSOCIATE_RJ] = field(default_factory=list)
 
-    def connection(self, _: Event) -> None:
+    def connection(self, opened: Event) -> None:
         self.connected = True
+        line = opened.assoc.dul.socket
+        if self.on_connection is not None and line is not None and line.socket is not None:
+            self.on_connection(line.socket)
 
     def pdu(self, received: Event) -> None:
         if isinstance(received.pdu, A_ASSOCIATE_RJ):
@@ -85,14 +90,18 @@ def opened(
     peer: Peer,
     contexts: Sequence[PresentationContext],
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    on_connection: Callable[[socket], None] | None = None,
 ) -> Association:
-    """Return an association with *peer*, which the caller ends; raise `Unavailable`, with the reason."""
+    """Return an association with *peer*, which the caller ends; raise `Unavailable`, with the reason.
+
+    *on_connection* gets the socket, in another thread, before anything is said on it.
+    """
     entity = AE(ae_title=peer.calling_ae)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = peer.timeout
     entity.connection_timeout = peer.timeout
     entity.implementation_class_uid = UID(IMPLEMENTATION_UID)
     entity.implementation_version_name = IMPLEMENTATION_VERSION
-    seen = _Seen()
+    seen = _Seen(on_connection)
     handlers: list[Any] = [(EVT_CONN_OPEN, seen.connection), (EVT_PDU_RECV, seen.pdu)]
     try:
         association = entity.associate(

@@ -98,7 +98,7 @@ class AssociationFacts:
 
     AE titles are without padding (E-05); *address* is the peer's IP address; *max_pdu* is what
     the peer takes, 0 without limit; *contexts* are those proposed, accepted or not; *common_name* is
-    that of its TLS certificate, "" where it showed none.  Until the
+    that of its TLS certificate, "" where it showed none, and *certified* are all names in it.  Until the
     association is accepted the last four keep their defaults: *user* is whom the peer proved to act
     for (E-06); *fuzzy* and *timezone* were asked for, and granted (A-05); *held* says that the caller
     was unknown then, and was put into quarantine.
@@ -112,6 +112,7 @@ class AssociationFacts:
     max_pdu: int = 0
     contexts: tuple[ProposedContext, ...] = ()
     common_name: str = ""
+    certified: tuple[str, ...] = ()
     user: str = ""
     fuzzy: bool = False
     timezone: bool = False
@@ -120,11 +121,16 @@ class AssociationFacts:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 Table 9-21, E-04)."""
+    """Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 Table 9-21, E-04).
+
+    *why* and *setting* are for the log: one reason on the wire may have several causes.
+    """
 
     result: int
     source: int
     reason: int
+    why: str = ""
+    setting: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from mwl.dicom import pdu
 from mwl.dicom.limits import Limit
 from mwl.dicom.pdu import KIBIBYTE, AbortReason, PduType
 from mwl.dicom.service import AssociationEnded, Rejection
+from mwl.handshake import is_hello
 
 
 class State(StrEnum):
@@ -260,6 +261,8 @@ class UpperLayer:
             if fault := self._fault(kind, length):
                 self._deaf = True
                 (reason, limit), detail = fault, f"PDU of type {kind:02X}H and length {length}"
+                if self.state is State.AWAITING_REQUEST and is_hello(buffer):
+                    detail = "TLS hello on a port without TLS (dicom.tls)"
                 yield from self._on(Event.INVALID_PDU_RECEIVED, reason=reason, detail=detail, limit=limit)
             elif len(buffer) < (end := pdu.HEADER.size + length):
                 return

@@ -23,19 +23,23 @@ import datetime as dt
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TypeVar
 
 from mwl import metrics
+from mwl.crowd import Seldom
 from mwl.dicom import answering, status
 from mwl.dicom.answering import Asked, Question
-from mwl.dicom.devices import NOT_A_DEVICE, Device, Devices
+from mwl.dicom.devices import ANYONE, NOT_A_DEVICE, Device, Devices
 from mwl.dicom.encoding import Undecodable
 from mwl.dicom.last_good import Kept
+from mwl.dicom.limits import Limit, struck
 from mwl.dicom.matching import BadIdentifier
 from mwl.dicom.observing import UNKNOWN, Observation, Observer, tell
+from mwl.dicom.query_rate import QueryRate
 from mwl.dicom.repeated import Pace, Repeated
 from mwl.dicom.response_cache import ResponseCache
 from mwl.dicom.responses import Line, Responses
@@ -94,9 +98,9 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """The lines of an answer."""
+    """The lines of an answer, made as they are sent: of a long list a reader that is frozen keeps little."""
 
-    lines: Sequence[Line]
+    lines: Iterator[Line]
     overflow: bool  # there was more than the device's limit
     reports: tuple[Report, ...] = ()
 
@@ -113,8 +117,9 @@ class WorklistService:
         devices: Devices,
         cache: ResponseCache | None = None,
         observers: Sequence[Observer] = (),
+        rate: QueryRate | None = None,
     ) -> None:
-        """*observers* hear of every query once it is over."""
+        """*observers* hear of every query once it is over; *rate* says who asks too much."""
         self._store = store
         self._devices = devices
         cache = cache or ResponseCache()
@@ -123,10 +128,19 @@ class WorklistService:
         self._decisions = steps.Decisions()
         self._repeated = Repeated()
         self._observers = observers
+        self._rate = rate or QueryRate()
+        self._seldom = Seldom()
 
     async def handle(self, request: Request, reply: Reply) -> None:
         """Answer one C-FIND-RQ with its pending responses and a final status."""
-        device, tally = self._devices.known(request.association), _Tally(time.perf_counter())
+        tally = _Tally(time.perf_counter())
+        device = self._devices.asking(
+            request.association, request.data or b"", request.context.transfer_syntax
+        )
+        asking = _asking(request, device)
+        if device is not None and not self._rate.allows(asking):
+            await self._hold_back(request, reply, device, asking)
+            return
         try:
             code = await self._answer(request, reply, device, tally)
         except (AssociationEnded, asyncio.CancelledError):
@@ -135,7 +149,18 @@ class WorklistService:
         except Exception as error:
             self._account(request, device, status.of(error, C_FIND_RQ).status, tally)
             raise
+        self._rate.answered(asking, tally.sent)
         self._account(request, device, code, tally)
+
+    async def _hold_back(self, request: Request, reply: Reply, device: Device, asking: str) -> None:
+        """Refuse a query of a device that asks too much: counted, told once a minute, and not recorded."""
+        fields = struck(Limit.QUERIES)
+        metrics.queries_total.labels(device.label, f"{status.OUT_OF_RESOURCES:04X}").inc()
+        if times := self._seldom.due(asking):
+            event(logger, logging.WARNING, "device asks too much", device=request.association.calling_ae,
+                  address=request.association.address, times=times, **fields)  # fmt: skip
+        await asyncio.sleep(self._rate.pause)
+        await _finish(reply, status.OUT_OF_RESOURCES, "this device asks too much")
 
     async def _answer(self, request: Request, reply: Reply, device: Device | None, tally: _Tally) -> int:
         if device is None:  # held in quarantine, or a reload took it away
@@ -179,10 +204,10 @@ class WorklistService:
         listing = await _by(deadline, self._listing(asked, tally))
         sent: list[bytes] = []
         marks: list[tuple[int, tuple[tuple[str, ...], ...]]] = []
-        for begin in range(0, len(listing.lines), _SLICE):
+        while lines := list(islice(listing.lines, _SLICE)):
             if request.cancelled():
                 break
-            found = await _by(deadline, self._responses.of(asked, listing.lines[begin : begin + _SLICE]))
+            found = await _by(deadline, self._responses.of(asked, lines))
             for line, response in found:
                 if response.left_out is not None:
                     tally.note(response.left_out)
@@ -219,14 +244,13 @@ class WorklistService:
             more = asked.query.limit is not None and len(refs) > asked.query.limit
             chosen = refs[: asked.query.limit]
             if not asked.profile.arranges and not (more and asked.profile.limit.overflow == "notice_item"):
-                return len(refs), _Listing([Line((ref,)) for ref in chosen], more)
+                return len(refs), _Listing((Line((ref,)) for ref in chosen), more)
             listing = answering.listed(asked, steps.load(tx, chosen), more=more)
-            lines = [Line(entry.refs, entry.part, entry.item) for entry in listing.entries]
+            tally.joined = sum(len(entry.refs) - 1 for entry in listing.entries if entry.refs)
+            lines = (Line(entry.refs, entry.part, entry.item) for entry in listing.entries)
             return len(refs), _Listing(lines, listing.overflow, listing.reports)
 
         tally.matched, listing = await self._soon(read, tally.pace)
-        if asked.profile.arranges:
-            tally.joined = sum(len(line.refs) - 1 for line in listing.lines if line.refs)
         return listing
 
     async def _soon(self, work: Callable[[Transaction], T], pace: Pace) -> T:
@@ -273,6 +297,8 @@ class WorklistService:
         self._observe(request, device, code, tally)
 
     def _observe(self, request: Request, device: Device | None, code: int | None, tally: _Tally) -> None:
+        if device and device.profile.own_system:  # the broker's own query is about nobody
+            return
         seen = Observation(
             request.association,
             device.label if device else UNKNOWN,
@@ -288,6 +314,13 @@ class WorklistService:
             missing_message_id=request.command.message_id is None,
         )
         tell(self._observers, seen)
+
+
+def _asking(request: Request, device: Device | None) -> str:
+    """Return who it is that asks, for an allowance: AE titles that no key names are anybody's."""
+    if device is None or device.label == ANYONE:
+        return f"\\{request.association.address}"  # no AE title holds a backslash
+    return device.label
 
 
 def _words(request: Request, asked: Asked) -> bytes:

@@ -18,7 +18,9 @@ same message to the byte, and a receiver that has it already can tell.
     none                      due again after a back-off that doubles from 1 s to 60 s, for ever
     nonsense                  the same, or parked after so many of them, as the configuration says
 
-A row that the profile cannot word is parked as well: it would fail again, and hold up all others.
+How often the answer was nonsense stands in what the row keeps of its last error: the next process, or another
+broker, counts on.  A row that the profile cannot word is parked as well: it would fail again, and hold up all
+others.
 
 A receiver of the enhanced mode answers CA, and some say later what became of the message; others
 answer all messages of a connection once more with each.  That is not taken for the answer to the next
@@ -31,11 +33,11 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
 
 from mwl import metrics
 from mwl.errors import MwlError, Refused
@@ -48,15 +50,12 @@ from mwl.store.outbox import OutboxRow
 
 logger = logging.getLogger(__name__)
 
-K = TypeVar("K")
-V = TypeVar("V")
-
 _BATCH = 16  # rows claimed at once; all of different orders
 _LEASE = 120.0  # seconds; four times the usual wait for an answer
 _POLL = 5.0  # seconds: rows that another process wrote are found this late at worst
 _BACKOFF_CAP = 60.0  # seconds
 _ANSWERED = 1000  # messages of which further answers may come
-_COUNTED = 1000  # rows whose nonsense is counted
+_NONSENSE = re.compile(r"answers that are none: (\d+); last: ")
 
 
 def backoff(failures: int) -> float:
@@ -86,7 +85,6 @@ class Courier:
         self._written = asyncio.Event()
         self._stopping = asyncio.Event()
         self._answered: OrderedDict[str, bool] = OrderedDict()  # control IDs; whether it was accepted
-        self._nonsense: OrderedDict[int, int] = OrderedDict()  # rows to the number of such answers
 
     def wake(self) -> None:
         """Have it look for rows: something was written."""
@@ -139,7 +137,7 @@ class Courier:
             except Refused:  # somebody settled the row by hand meanwhile: nothing is left to do
                 continue
             except Exception as error:
-                await self._postpone(row, _reason(error))
+                await self._postpone(row, _kept(row, error))
                 await self._release(rows[index + 1 :])
                 raise
         return len(rows)
@@ -160,7 +158,6 @@ class Courier:
             raise
         finally:
             await self._hear(self._peer.unasked())
-        self._nonsense.pop(row.key, None)
         if not answer.accepted:
             # What the peer says may quote the patient: it goes to the database, not to the log.
             await self._park(row, answer.reason, answer=answer.code)
@@ -181,8 +178,14 @@ class Courier:
         except Nonsense:
             self._peer.abort()  # what comes late must not be taken for the answer to the next message
             raise
-        _remember(self._answered, row.control_id, answer.accepted, _ANSWERED)
+        self._remember(row.control_id, accepted=answer.accepted)
         return answer
+
+    def _remember(self, control_id: str, *, accepted: bool) -> None:
+        self._answered[control_id] = accepted
+        self._answered.move_to_end(control_id)
+        if len(self._answered) > _ANSWERED:
+            self._answered.popitem(last=False)
 
     def _is_answer(self, payload: bytes) -> bool:
         """Tell whether what comes is for the message under way, and not the rest of an earlier exchange."""
@@ -192,9 +195,8 @@ class Courier:
             return True
 
     def _is_enough(self, row: OutboxRow, error: Nonsense) -> bool:
-        """Count an answer that is none, and tell whether the row is to be parked because of it."""
-        number = self._nonsense.get(row.key, 0) + 1
-        _remember(self._nonsense, row.key, number, _COUNTED)
+        """Log an answer that is none, and tell whether the row is to be parked because of it."""
+        number = _nonsense(row) + 1
         event(logger, logging.WARNING, "status answer not understood", destination=self._to.name,
               row=row.key, control_id=row.control_id, reason=str(error), answers=number)  # fmt: skip
         return self._to.nonsense_limit is not None and number >= self._to.nonsense_limit
@@ -226,7 +228,6 @@ class Courier:
         return await self._store.write(lambda tx: outbox.composed(tx, row.key, payload))
 
     async def _park(self, row: OutboxRow, reason: str, *, answer: str) -> None:
-        self._nonsense.pop(row.key, None)
         await self._store.write(lambda tx: outbox.parked(tx, row.key, reason))
         metrics.outbox_sent.labels(row.destination, "parked").inc()
         event(logger, logging.ERROR, "status parked", destination=row.destination, row=row.key,
@@ -262,11 +263,16 @@ class Courier:
             return
 
 
-def _remember(known: OrderedDict[K, V], key: K, value: V, most: int) -> None:
-    known[key] = value
-    known.move_to_end(key)
-    if len(known) > most:
-        known.popitem(last=False)
+def _nonsense(row: OutboxRow) -> int:
+    """Return how many answers to a row were none so far."""
+    found = _NONSENSE.match(row.last_error)
+    return int(found[1]) if found else 0
+
+
+def _kept(row: OutboxRow, error: Exception) -> str:
+    """Return what is kept of a failure after which the row is tried again."""
+    number = _nonsense(row) + isinstance(error, Nonsense)
+    return f"answers that are none: {number}; last: {_reason(error)}" if number else _reason(error)
 
 
 def _reason(error: Exception) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -37,15 +37,18 @@ class System:
     profile: SystemProfile
     application: str = ANYONE  # MSH-3
     facility: str = ANYONE  # MSH-4
+    own: Callable[[str], bool] | None = None
+    """Of the broker itself: whether an address is one that it calls from; nobody else is taken for it."""
+
+    def sends(self, application: str, facility: str, peer: str) -> bool:
+        """Tell whether a message by MSH-3 and MSH-4, from a *peer* (address and port), is this system's."""
+        named = self.application in (ANYONE, application) and self.facility in (ANYONE, facility)
+        return named and (self.own is None or self.own(peer.rpartition(":")[0].strip("[]")))
 
 
-def sender(systems: Iterable[System], application: str, facility: str) -> System | None:
+def sender(systems: Iterable[System], application: str, facility: str, peer: str = "") -> System | None:
     """Return the system that says most about this sender; one that names the application says more."""
-    fitting = [
-        each
-        for each in systems
-        if each.application in (ANYONE, application) and each.facility in (ANYONE, facility)
-    ]
+    fitting = [each for each in systems if each.sends(application, facility, peer)]
     return max(fitting, key=lambda each: (each.application != ANYONE, each.facility != ANYONE), default=None)
 
 
@@ -70,7 +73,7 @@ class Envelope:
             header = read_header(decoded.text, decoded.codec)
         except NotUnderstood as refusal:
             return cls(raw, peer, site, Header(), None, refusal)
-        return cls(raw, peer, site, header, sender(systems, header.application, header.facility))
+        return cls(raw, peer, site, header, sender(systems, header.application, header.facility, peer))
 
     @property
     def acknowledges(self) -> bool:

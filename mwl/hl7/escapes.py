@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from dataclasses import field as computed
 from functools import lru_cache
 
+_BLANK = " \t\n"
 _LINES = 20  # most blank lines one \.sp makes
 _SPACES = 80  # most spaces one \.sk makes
 _HEX = r"(?:[0-9A-Fa-f]{2})"
@@ -26,6 +28,12 @@ class Delimiters:
     subcomponent: str = "&"
     truncation: str = "#"
     declared: str = "^~\\&"  # MSH-2 as an answer repeats it
+    hollow: str = computed(init=False, repr=False, compare=False)
+    """Of what a field without content may consist."""
+
+    def __post_init__(self) -> None:
+        hollow = self.repetition + self.component + self.subcomponent + _BLANK
+        object.__setattr__(self, "hollow", hollow)
 
     @classmethod
     def read(cls, field: str, declared: str) -> Delimiters | None:
@@ -33,16 +41,23 @@ class Delimiters:
 
         What MSH-2 leaves out has its usual character; only the escape character is then none (D-22).
         """
+        if len(declared) > 5:
+            return None
+        return cls._known(field, declared)
+
+    @staticmethod
+    @lru_cache(maxsize=64)  # every sender of a site declares the same ones
+    def _known(field: str, declared: str) -> Delimiters | None:
         if any(char.isalnum() or not char.isprintable() or char == " " for char in field + declared):
             return None
-        if len(set(field + declared)) < 1 + len(declared) or len(declared) > 5:
+        if len(set(field + declared)) < 1 + len(declared):
             return None
         component, repetition, subcomponent = (
             declared[i] if len(declared) > i else default for i, default in ((0, "^"), (1, "~"), (3, "&"))
         )
         if len({field, component, repetition, subcomponent}) < 4:
             return None
-        return cls(
+        return Delimiters(
             field,
             component,
             repetition,

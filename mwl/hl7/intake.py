@@ -104,12 +104,14 @@ class Intake:
         *systems*, *site*, *told*, *allowances* (how much is kept of what is refused) and *conducts* (how
         exams count that came before their order) may be replaced while messages arrive: each message sees
         one set.  `on_applied` is told of each message that came and was applied, once that is committed: its
-        number, and what it touched; it returns at once.
+        number, and what it touched; it returns at once.  `on_effect` is told earlier, in the transaction that
+        applies a message, and may write into it.
         """
         self._store, self._clock = store, clock
         self.systems, self.site, self.told = systems, site, told
         self.allowances, self.conducts = allowances, conducts
         self.on_applied: Callable[[int, Outcome], None] | None = None
+        self.on_effect: Callable[[Transaction, Envelope, Incoming, Outcome], None] | None = None
 
     async def receive(self, raw: bytes, peer: str) -> bytes | None:
         """Take in one message, or a batch, and return the answer; None where none is to be sent.
@@ -149,6 +151,13 @@ class Intake:
         if self.on_applied and verdict.done:
             self.on_applied(verdict.key, verdict.done)
         return verdict.answer
+
+    async def take(self, raw: bytes, peer: str, *, rehearsed: bool = False) -> Verdict:
+        """Take in one message that did not come over the wire; return what became of it.
+
+        *rehearsed* takes everything back in the end.  Raises `Unavailable`.
+        """
+        return await self._take_in(self._open(raw, peer), self.told, Receipt(rehearsed=rehearsed))
 
     async def replay(
         self, key: int, raw: bytes, peer: str, *, again: bool = False, rehearsed: bool = False
@@ -192,23 +201,25 @@ class Intake:
     async def _apply(self, envelope: Envelope, incoming: Incoming, told: Told, occasion: Occasion) -> Verdict:
         """Do what is asked, and keep the message and its answer, in one transaction."""
         source = f"hl7 {incoming.system} {envelope.header.control_id}{occasion.remark}"
-        conducts = self.conducts
+        conducts, on_effect = self.conducts, self.on_effect
 
-        def effect(tx: Transaction, key: int) -> Verdict:
+        answer = self._answer(envelope, ACCEPTED)
+
+        def effect(tx: Transaction) -> Verdict:
             uid_root = envelope.site.uid_root
             done = effects.apply(tx, incoming, source=source, uid_root=uid_root, told=told, conducts=conducts)
-            messages.link(tx, key, patients=done.patients, procedures=done.procedures, steps=done.steps)
-            findings = (*incoming.findings, *done.findings)
-            return Verdict(ACCEPTED, self._answer(envelope, ACCEPTED), findings, key=key, done=done)
+            if on_effect is not None:
+                on_effect(tx, envelope, incoming, done)
+            return Verdict(ACCEPTED, answer, (*incoming.findings, *done.findings), done=done)
 
         return await self._once(envelope, effect, occasion)
 
     async def _set_aside(self, envelope: Envelope, answer: bytes | None, occasion: Occasion) -> Verdict:
         """Keep a message nothing is done about."""
-        return await self._once(envelope, lambda _tx, _key: Verdict(IGNORED, answer), occasion)
+        return await self._once(envelope, lambda _: Verdict(IGNORED, answer), occasion)
 
     async def _once(
-        self, envelope: Envelope, effect: Callable[[Transaction, int], Verdict], occasion: Occasion
+        self, envelope: Envelope, effect: Callable[[Transaction], Verdict], occasion: Occasion
     ) -> Verdict:
         """Record the message and have its *effect*, unless the same bytes had theirs before (D-30)."""
         record = await _beside_loop(envelope.raw, lambda: _record(envelope))
@@ -218,10 +229,14 @@ class Intake:
             arrival = occasion.begin(tx, record)
             if arrival.earlier is not None and occasion.is_done(arrival):
                 return Verdict(DUPLICATE, arrival.earlier.acknowledgement)
-            verdict = effect(tx, arrival.key)
-            if messages.number_reused(tx, arrival):  # senders start their counters anew
+            new, verdict = arrival.earlier is None, effect(tx)
+            if arrival.reused:  # senders start their counters anew
                 verdict = dataclasses.replace(verdict, findings=(*verdict.findings, _REUSED))
             messages.answered(tx, arrival, verdict.outcome, verdict.answer, _told(verdict.findings))
+            if done := verdict.done:
+                verdict = dataclasses.replace(verdict, key=arrival.key)
+                touched = {"patients": done.patients, "procedures": done.procedures, "steps": done.steps}
+                messages.link(tx, arrival.key, **touched, again=not new)
             if occasion.rehearsed:
                 rehearsal.append(verdict)
                 raise Rehearsed

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, NoReturn
 
 from mwl.errors import Finding, Location, NotUnderstood
 from mwl.hl7.escapes import USUAL, Delimiters, escape, unescape
 from mwl.hl7.header import Header, read_header
-from mwl.mapping.systems.source import Component, Repetition
+from mwl.mapping.systems.source import Component, FieldKey, Repetition
 
 __all__ = [
     "USUAL",
@@ -50,44 +50,60 @@ _KNOWN = (
 class Segment:
     """One segment: its name, its occurrence in the whole message, its fields when asked for."""
 
-    __slots__ = ("_codec", "_delimiters", "_fields", "_read", "name", "occurrence", "text")
+    __slots__ = ("_codec", "_delimiters", "_filled", "_written", "name", "occurrence", "read", "text")
 
     def __init__(self, name: str, occurrence: int, text: str, delimiters: Delimiters, codec: str) -> None:
         self.name, self.occurrence, self.text = name, occurrence, text
         self._delimiters, self._codec = delimiters, codec
-        self._fields: list[str] | None = None
-        self._read: dict[int, tuple[Repetition, ...]] = {}
+        self._written: list[str] | None = None
+        self._filled: frozenset[FieldKey] | None = None
+        self.read: dict[int, tuple[Repetition, ...]] = {}  # fields that were asked for
 
     def raw(self, number: int) -> str:
         """Return a field as written, "" where it is absent; MSH-1 is the separator itself (D-22)."""
-        if self._fields is None:
-            self._fields = self.text.split(self._delimiters.field)
-            if self.name == "MSH":
-                self._fields.insert(1, self._delimiters.field)
-        return self._fields[number] if 0 < number < len(self._fields) else ""
+        written = self._split()
+        return written[number] if 0 < number < len(written) else ""
 
     def field(self, number: int) -> tuple[Repetition, ...]:
         """Return the repetitions of a field, () where it is absent or has no content."""
-        if (known := self._read.get(number)) is None:
-            known = self._read[number] = self._repetitions(number)
+        if (known := self.read.get(number)) is None:
+            known = self.read[number] = self._repetitions(number)
         return known
 
+    @property
+    def filled(self) -> frozenset[FieldKey]:
+        """The fields in which anything is written."""
+        if self._filled is None:
+            name = self.name
+            filled = [(name, number) for number, written in enumerate(self._split()) if written]
+            self._filled = frozenset(filled)
+        return self._filled
+
+    def _split(self) -> list[str]:
+        if self._written is None:
+            self._written = self.text.split(self._delimiters.field)
+            if self.name == "MSH":
+                self._written.insert(1, self._delimiters.field)
+        return self._written
+
     def _repetitions(self, number: int) -> tuple[Repetition, ...]:
-        written, d = self.raw(number), self._delimiters
-        if self.name == "MSH" and number <= 2:
+        written = self.raw(number)
+        if not written:
+            return ()
+        if written.isalnum() or (self.name == "MSH" and number <= 2):  # no delimiter is a letter or a digit
             return (((written,),),)
-        if not written or not written.strip(d.repetition + d.component + d.subcomponent + _BLANK):
+        d = self._delimiters
+        if not written.strip(d.hollow):
             return ()
         if len(written) > MAX_PARTS:
             self._bound(written, number)
-        # Most fields have neither sub-components nor escapes.
-        plain = d.subcomponent not in written and (not d.escape or d.escape not in written)
-        return tuple(
-            [
-                tuple([(part,) if plain else self._component(part) for part in repetition.split(d.component)])
-                for repetition in written.split(d.repetition)
-            ]
-        )
+        if d.subcomponent in written or (d.escape and d.escape in written):
+            every = written.split(d.repetition)
+            return tuple([tuple(map(self._component, each.split(d.component))) for each in every])
+        # Most fields have neither; zip() makes each part a tuple of itself.
+        if d.repetition not in written:
+            return (tuple(zip(written.split(d.component))),)
+        return tuple([tuple(zip(each.split(d.component))) for each in written.split(d.repetition)])
 
     def _component(self, written: str) -> Component:
         d = self._delimiters
@@ -125,7 +141,15 @@ class Message:
     def field(self, segment: str, occurrence: int, field: int) -> tuple[Repetition, ...]:
         """Return the repetitions of a field; () when the segment or field is absent or empty (D-25)."""
         found = self._visible.get(segment)
-        return found[occurrence - 1].field(field) if found and 0 < occurrence <= len(found) else ()
+        if not found or not 0 < occurrence <= len(found):
+            return ()
+        read = found[occurrence - 1].read.get(field)
+        return found[occurrence - 1].field(field) if read is None else read
+
+    @cached_property
+    def filled(self) -> frozenset[FieldKey]:
+        """The fields in which anything is written, in any segment of the name."""
+        return frozenset[FieldKey]().union(*[each.filled for same in self._visible.values() for each in same])
 
     def location(self, segment: str, occurrence: int) -> tuple[str, int]:
         """Return the segment's name and its occurrence in the whole message."""

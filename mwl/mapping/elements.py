@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -16,6 +17,8 @@ PERSON_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _INTEGERS = frozenset({"US", "SS", "UL", "SL", "UV", "SV"})
 _FLOATS = frozenset({"FL", "FD"})
 _DECIMALS = frozenset({"DS", "IS"})  # text in the document, but only of a number
+_PARAGRAPHS = frozenset({"LT", "ST", "UT"})
+_NO_LINE = re.compile(r"[\\\x00-\x1f\x7f]+")
 _BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "AT"})
 
 
@@ -106,6 +109,11 @@ def _value(vr: str, text: str) -> Any:
     if vr in _DECIMALS:
         float(text)
     return text
+
+
+def in_line(text: str, vr: str) -> str:
+    """Return *text* for a value of *vr*: what a line may not have is a blank where it is one (PS3.5 6.2)."""
+    return text if vr in _PARAGRAPHS else _NO_LINE.sub(" ", text)
 
 
 def edit_texts(element: Element, change: Callable[[str], str]) -> Element:

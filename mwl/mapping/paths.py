@@ -96,6 +96,8 @@ def _part(part: str, text: str) -> str:
         return tag(part)
     except KeyError:
         where = "" if part == text else f" in {text!r}"
+        if not part.strip():
+            raise ValueError(f"the name of an attribute is missing{where}") from None
         raise ValueError(f"unknown attribute {part!r}{where}{suggest_keyword(part)}") from None
 
 

@@ -32,8 +32,7 @@ class Lookup(Generic[Value]):
         for key, value in rows:
             folded = fold(key)
             if "*" in folded:
-                pattern = ".*".join(map(re.escape, folded.split("*")))
-                self._patterns.append((re.compile(pattern, re.DOTALL), value))
+                self._patterns.append((_starred(folded), value))
             else:
                 self._exact.setdefault(folded, value)
 
@@ -44,6 +43,13 @@ class Lookup(Generic[Value]):
         if found is None and self._patterns:
             found = next((value for pattern, value in self._patterns if pattern.fullmatch(folded)), None)
         return found
+
+
+def _starred(key: str) -> re.Pattern[str]:
+    first, *rest = map(re.escape, key.split("*"))
+    # Atomic groups: "*a*a*a*b" must not try every way to share out what a peer sends.
+    inner = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    return re.compile(f"{first}{inner}.*{rest[-1]}", re.DOTALL)
 
 
 def fold(text: str) -> str:

@@ -66,8 +66,13 @@ class Effective(YamlDocument):
 
     @property
     def digest(self) -> str:
-        """A fingerprint of the data: equal profiles have equal ones, wherever their lines stand."""
-        return digest(self.data)
+        """A fingerprint of the data: the same lines have the same, whichever operation stands first."""
+        return digest(in_order(self.data))
+
+
+def in_order(data: Mapping[str, Any]) -> dict[str, str]:
+    """Return each value of *data* as a text that tells the order of its lines, which is how they run."""
+    return {key: json.dumps(value, ensure_ascii=True, default=str) for key, value in data.items()}
 
 
 def digest(data: Any) -> str:

@@ -1,9 +1,9 @@
 """Exams that came before their orders: when an order comes, what waits for it is linked (F-M19).
 
-A Study Instance UID finds its exam however long ago that was.  By accession, placer and filler number,
-and by patient where a profile links by that, it is looked for among the exams of the last days: an order
-that is written afterwards comes soon.  Which step is meant, if any, is decided by the usual ladder.  What a
-person has unlinked stays so.
+A Study Instance UID finds its exam however long ago that was.  By accession, placer and filler number, by
+step ID with requested procedure ID, and by patient where a profile links by that, it is looked for among the
+exams of the last days: an order that is written afterwards comes soon.  Which step is meant, if any, is
+decided by the usual ladder.  What a person has unlinked stays so.
 
 A merge may also show that an exam and its order were one patient's all the time (F51): then the link is as
 good as any.
@@ -66,9 +66,12 @@ def _may_be_linked(step: PerformedStep) -> bool:
 
 
 def _waiting(tx: Transaction, procedure_key: int, under: Situation) -> Iterator[PerformedStep]:
-    numbers = _NUMBERS.first(tx.connection, {"procedure": procedure_key})
+    named = _NUMBERS.all(tx.connection, {"procedure": procedure_key})  # a row for each of its steps
+    numbers = named[0]
     rows = _OF_STUDY.all(tx.connection, {"study": numbers.study_instance_uid})
     wanted = [each for each in (numbers.accession, numbers.placer, numbers.filler) if each]
+    pairs = (unlinked.pair(row.step_id or "", row.requested_procedure_id) for row in named)
+    wanted += filter(None, pairs)
     if under.conducts.by_patient:
         wanted += tx.connection.scalars(_PATIENT_IDS, {"patient": numbers.patient_key}).all()
     if wanted:
@@ -119,8 +122,10 @@ def _settle(tx: Transaction, performed_key: int, step_key: int) -> None:
 _NUMBERS = Prepared(
     select(
         procedures.c.study_instance_uid, procedures.c.accession, procedures.c.placer, procedures.c.filler,
-        procedures.c.patient_key,
-    ).where(procedures.c.key == bindparam("procedure"))
+        procedures.c.requested_procedure_id, procedures.c.patient_key, steps.c.step_id,
+    )
+    .select_from(procedures.outerjoin(steps))
+    .where(procedures.c.key == bindparam("procedure"))
 )  # fmt: skip
 _PATIENT_IDS = select(patients.c.patient_id).where(
     or_(patients.c.key == bindparam("patient"), patients.c.merged_into == bindparam("patient"))

@@ -169,6 +169,8 @@ class _Application:
             elif step.state in lifecycle.WAITING or self._is_booked_again(step):
                 self._move(key, step, service, known, late=late)
             else:
+                if self.message.action is OrderAction.CREATE:
+                    transitions.ordered_again(self.tx, step.key, source=self.source)
                 self._warn(f"the step is {step.state} and keeps its schedule")  # C-52
         if late and self.message.action in _MAKING:
             self._warn("something later is known of this order: this message fills gaps and replaces nothing")

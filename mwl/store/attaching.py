@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import insert
-
 from mwl.conduct import ORDER_KEYS, Conduct, Conducts
 from mwl.discontinuation import ORDER_AT_FAULT, reasons
 from mwl.errors import Refusal, Refused
@@ -22,12 +20,16 @@ from mwl.store.companions import companions
 from mwl.store.instances import PerformedStep
 from mwl.store.linking import FROM_LINKING, Choice, Remark
 from mwl.store.onward import NOBODY, Onward
+from mwl.store.prepared import new
 from mwl.store.progress import CONFLICT, Followed
 from mwl.store.tables import performed_links
 from mwl.store.telling import Told
 from mwl.store.transaction import Transaction
 
 _ONE_LINE = "one line with step"  # the rule of a step that came along, with the key of the one that was named
+
+
+_LINK = new(performed_links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,7 @@ def attach(tx: Transaction, step: PerformedStep, under: Situation, *, refusing: 
     if refusing:
         _object(conduct, rules, cancelled)
     for step_key, rule in rules.items():
-        tx.connection.execute(
-            insert(performed_links).values(performed_key=step.key, step_key=step_key, rule=rule)
-        )
+        _LINK.run(tx.connection, {"performed_key": step.key, "step_key": step_key, "rule": rule})
     followed = follow(tx, step, rules, under, source=step.source, begins=True)
     if cancelled:
         remarks.add(Remark.CANCELLED_ORDER)

@@ -12,11 +12,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select
+from sqlalchemy import ColumnElement, bindparam, exists, select
 
 from mwl.conduct import Conduct, Key, Rung
 from mwl.lifecycle import WAITING, StepState
 from mwl.store.linking import Candidate, Numbers, PatientId
+from mwl.store.prepared import Prepared
 from mwl.store.tables import patients, procedures, step_stations, steps
 from mwl.store.transaction import Transaction
 
@@ -27,6 +28,7 @@ _BY_NUMBER: Final = {
     Key.FILLER: procedures.c.filler,
 }
 _PRIOR = patients.alias("prior")
+_SAME = patients.alias("same")
 
 _MOST = 500
 """Steps that may share a number: what more of them share ("0", "1") is a constant and tells nothing."""
@@ -49,7 +51,7 @@ def around(tx: Transaction, item: Numbers, conduct: Conduct = Conduct()) -> list
     return _load(tx, _keys(tx, item, wanted))
 
 
-_Wanted: TypeAlias = tuple[Select[Any], dt.timedelta]
+_Wanted: TypeAlias = tuple[Prepared, dt.timedelta]
 
 
 def _sharing(item: Numbers, ladder: Iterable[Rung]) -> Iterator[_Wanted]:
@@ -80,17 +82,14 @@ def _values(item: Numbers) -> Mapping[Key, Any]:
 
 
 @lru_cache(maxsize=200)
-def _statement(keys: frozenset[Key], *, timed: bool = False) -> Select[Any]:
-    """Return the SELECT of steps that agree in all of *keys*, and start in some days where that is asked.
-
-    To build one costs more than to run it.
-    """
+def _statement(keys: frozenset[Key], *, timed: bool = False) -> Prepared:
+    """Return the SELECT of steps that agree in all of *keys*, and start in some days where that is asked."""
     found = select(steps.c.key).select_from(steps.join(procedures).join(patients))
     for key in sorted(keys):
         found = found.where(_agrees(key))
     if timed:
         found = found.where(steps.c.start >= bindparam("first"), steps.c.start < bindparam("last"))
-    return found.limit(_MOST + 1)
+    return Prepared(found.limit(_MOST + 1))
 
 
 def _agrees(key: Key) -> ColumnElement[bool]:
@@ -100,8 +99,12 @@ def _agrees(key: Key) -> ColumnElement[bool]:
         there = step_stations.c.ae_title.in_(bindparam(key.name, expanding=True))
         return exists().where(step_stations.c.step_key == steps.c.key, there)
     if key is Key.PATIENT:
-        merged = select(_PRIOR.c.merged_into).where(_PRIOR.c.patient_id == bindparam(key.name))
-        return or_(patients.c.patient_id == bindparam(key.name), patients.c.key.in_(merged))
+        # One IN: of a disjunction of two PostgreSQL finds no index, and walks all steps.
+        own, merged = (
+            select(column).where(column.table.c.patient_id == bindparam(key.name))
+            for column in (_SAME.c.key, _PRIOR.c.merged_into)
+        )
+        return patients.c.key.in_(own.union_all(merged))
     one = steps.c.step_id if key is Key.STEP else procedures.c.requested_procedure_id
     return one == bindparam(key.name)
 
@@ -121,7 +124,7 @@ def _keys(tx: Transaction, item: Numbers, wanted: Iterable[_Wanted]) -> set[int]
     values = {key.name: value for key, value in _values(item).items()}
     for statement, within in wanted:
         first, last = _days(item.start, within)
-        found = tx.connection.scalars(statement, {**values, "first": first, "last": last}).all()
+        found = statement.scalars(tx.connection, {**values, "first": first, "last": last})
         keys.update(found if len(found) <= _MOST else ())
     return keys
 
@@ -130,11 +133,11 @@ def _load(tx: Transaction, keys: Collection[int]) -> list[Candidate]:
     if not keys:
         return []
     stations: dict[int, set[str]] = {}
-    for station in tx.connection.execute(_STATIONS, {"steps": list(keys)}):
+    for station in _STATIONS.all(tx.connection, {"steps": list(keys)}):
         stations.setdefault(station.step_key, set()).add(station.ae_title)
-    rows = tx.connection.execute(_NUMBERS, {"steps": list(keys)}).all()
+    rows = _NUMBERS.all(tx.connection, {"steps": list(keys)})
     prior: dict[int, set[PatientId]] = {}
-    for each in tx.connection.execute(_PRIOR_IDS, {"patients": list({row.patient_key for row in rows})}):
+    for each in _PRIOR_IDS.all(tx.connection, {"patients": list({row.patient_key for row in rows})}):
         prior.setdefault(each.merged_into, set()).add((each.patient_id, each.issuer))
     return [
         Candidate(row.key, Numbers(
@@ -152,7 +155,7 @@ def _load(tx: Transaction, keys: Collection[int]) -> list[Candidate]:
     ]  # fmt: skip
 
 
-_NUMBERS = (
+_NUMBERS = Prepared(
     select(
         steps.c.key, steps.c.step_id, steps.c.modality, steps.c.state, steps.c.start, steps.c.start_time,
         procedures.c.requested_procedure_id, procedures.c.accession, procedures.c.accession_issuer,
@@ -163,9 +166,13 @@ _NUMBERS = (
     .where(steps.c.key.in_(bindparam("steps", expanding=True)))
     .order_by(steps.c.key)
 )  # fmt: skip
-_STATIONS = select(step_stations.c.step_key, step_stations.c.ae_title).where(
-    step_stations.c.step_key.in_(bindparam("steps", expanding=True))
+_STATIONS = Prepared(
+    select(step_stations.c.step_key, step_stations.c.ae_title).where(
+        step_stations.c.step_key.in_(bindparam("steps", expanding=True))
+    )
 )
-_PRIOR_IDS = select(_PRIOR.c.merged_into, _PRIOR.c.patient_id, _PRIOR.c.issuer).where(
-    _PRIOR.c.merged_into.in_(bindparam("patients", expanding=True))
+_PRIOR_IDS = Prepared(
+    select(_PRIOR.c.merged_into, _PRIOR.c.patient_id, _PRIOR.c.issuer).where(
+        _PRIOR.c.merged_into.in_(bindparam("patients", expanding=True))
+    )
 )

@@ -14,6 +14,7 @@ from enum import StrEnum
 from itertools import product
 from typing import NamedTuple, TypeAlias
 
+from mwl.lifecycle import CLOSED, StepState
 from mwl.model import STEP_SEQUENCE
 from mwl.query import SOURCE, START_DATE, START_TIME, Criterion, Op, Path, name_patterns
 from mwl.store import patterns
@@ -54,9 +55,10 @@ class Test(StrEnum):
     NEVER = "never"  # ()
     NAMED = "named"  # (): the patient has a name, were it without a letter
     SHOWN = "shown"  # (): the order is not on hold
+    OPEN = "open"  # (): the step is not finished
 
 
-BINDING = frozenset(Test) - {Test.FILLED, Test.NEVER, Test.NAMED, Test.SHOWN}
+BINDING = frozenset(Test) - {Test.FILLED, Test.NEVER, Test.NAMED, Test.SHOWN, Test.OPEN}
 """Tests that bind a value; each binds one."""
 
 
@@ -90,6 +92,25 @@ class Condition:
 
 SHOWN = Condition(Shape(HELD, ((Piece(Test.SHOWN),),), negate=False), ())
 """The condition of every worklist: a step whose order is on hold is on none (C.4)."""
+
+OPEN = Condition(Shape(STATE, ((Piece(Test.OPEN),),), negate=False), ())
+"""What follows from most profiles: an index of such steps stays short, however old the database is."""
+
+
+def only_open(conditions: Sequence[Condition]) -> bool:
+    """Tell whether *conditions* let no step through that is finished."""
+    return any(_only_open(each) for each in conditions if each.shape.path == STATE)
+
+
+def _only_open(condition: Condition) -> bool:
+    tests = {piece.test for pieces in condition.shape.alternatives for piece in pieces}
+    if not tests <= {Test.EQUAL, Test.AMONG}:
+        return False
+    named = {state for value in condition.values for state in ([value] if isinstance(value, str) else value)}
+    return named >= CLOSED if condition.shape.negate else named <= _OPEN_STATES
+
+
+_OPEN_STATES = frozenset(StepState) - CLOSED
 
 _Tests: TypeAlias = list[tuple[Piece, list[Value]]]
 """The pieces of one alternative, each with what it binds."""

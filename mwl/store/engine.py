@@ -116,6 +116,12 @@ def _sqlite(url: URL) -> Engine:
         writing = connection.get_execution_options().get("mwl_writer")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
+    @event.listens_for(engine, "commit")
+    def _whole(connection: Connection) -> None:
+        # A full disk, for one, ends the transaction by itself; then the driver's COMMIT does nothing.
+        if not _driver(connection).in_transaction:
+            raise _taken_back()
+
     return engine
 
 
@@ -135,6 +141,7 @@ def _postgresql(url: URL) -> Engine:
         )
     except ModuleNotFoundError:
         raise _unusable("PostgreSQL needs psycopg: install mwl[postgres]") from None
+    from psycopg.pq import TransactionStatus
 
     @event.listens_for(engine, "connect")
     def _limits(connection: Any, _record: object) -> None:
@@ -148,6 +155,12 @@ def _postgresql(url: URL) -> Engine:
         if connection.get_execution_options().get("mwl_alone"):
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
 
+    @event.listens_for(engine, "commit")
+    def _whole(connection: Connection) -> None:
+        # The server answers COMMIT after a failed statement with ROLLBACK, and the driver says nothing.
+        if _driver(connection).info.transaction_status == TransactionStatus.INERROR:
+            raise _taken_back()
+
     @event.listens_for(engine, "handle_error")
     def _without_rows(context: ExceptionContext) -> None:
         for error in (context.original_exception, context.sqlalchemy_exception):
@@ -155,6 +168,15 @@ def _postgresql(url: URL) -> Engine:
                 forget_row(error)
 
     return engine
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+def _taken_back() -> exc.SQLAlchemyError:
+    """Return what a COMMIT raises that would keep nothing: a statement failed, and nobody made it known."""
+    return exc.InvalidRequestError("the database has taken the transaction back")
 
 
 def forget_row(error: BaseException) -> None:
@@ -230,7 +252,7 @@ class Link:
             yield connection
         except BaseException as error:
             if means_unavailable(error):
-                self.close()
+                self._drop()
                 raise _unavailable(error) from error
             self._attempt(connection.rollback)
             raise
@@ -247,6 +269,16 @@ class Link:
             with suppress(exc.SQLAlchemyError, sqlite3.Error):
                 connection.invalidate()
 
+    def _drop(self) -> None:
+        """Let a connection go that failed, without a last word to the server: it may be in the middle of one.
+
+        To roll back is the server's (or the file's) own affair when a connection ends.
+        """
+        if self._connection is not None:
+            with suppress(exc.SQLAlchemyError, sqlite3.Error):
+                self._connection.invalidate()
+        self.close()
+
     def _begun(self) -> Connection:
         kept = self._connection is not None
         try:
@@ -254,7 +286,7 @@ class Link:
         except exc.DBAPIError as error:
             if not (kept and error.connection_invalidated):
                 raise
-            self.close()  # the server was restarted while nobody asked
+            self._drop()  # the server was restarted while nobody asked
             return self._begin()
 
     def _begin(self) -> Connection:
@@ -268,6 +300,9 @@ class Link:
     def _open(self) -> Connection:
         connection = self._engine.connect()
         if self._writing:
+            if connection.dialect.name == "postgresql":
+                # Whatever the server's default: who has waited for the others must see what they did.
+                connection = connection.execution_options(isolation_level="READ COMMITTED")
             return connection.execution_options(mwl_writer=True, mwl_alone=self._alone)
         if connection.dialect.name == "postgresql":
             # What is matched and what is then loaded must be of one moment.
@@ -287,7 +322,7 @@ class Link:
         try:
             return step()
         except (exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-            self.close()
+            self._drop()
             raise _unavailable(error, failure) from error
 
     def _stat(self) -> tuple[int, int] | None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import bindparam, func, select
 
 from mwl.errors import Refusal, Refused
 from mwl.handles import LONGEST, Known, Lookups, is_step_study, stands_for, step_key
 from mwl.model import Document, text, values
+from mwl.store.prepared import Prepared, new
 from mwl.store.promoted import column
 from mwl.store.tables import handles, patients, procedures, steps
 from mwl.store.transaction import Transaction
@@ -34,10 +35,10 @@ def keep(tx: Transaction, document: Document) -> None:
 
 
 def _keep(tx: Transaction, tag: str, handle: str, value: str) -> None:
-    known = tx.connection.scalar(_VALUE, {"tag": tag, "handle": handle})
+    known = _VALUE.scalar(tx.connection, {"tag": tag, "handle": handle})
     if known is None:
         # Another broker may do the same now: the unique constraint says so, and the writer tries again.
-        tx.connection.execute(_NEW, {"tag": tag, "handle": handle, "value": value})
+        _NEW.run(tx.connection, {"tag": tag, "handle": handle, "value": value})
     elif known != value and len(value) > LONGEST:
         raise Refused(Refusal.DUPLICATE, "another number has the same handle")
 
@@ -46,7 +47,7 @@ def is_spelled_otherwise(tx: Transaction, tag: str, value: str) -> bool:
     """Tell whether another patient ID, or accession number, differs from *value* in capitals alone."""
     value = column(value)
     capitals = value.upper() if value.isascii() else value
-    known = tx.connection.scalar(_VALUE, {"tag": tag, "handle": capitals})
+    known = _VALUE.scalar(tx.connection, {"tag": tag, "handle": capitals})
     others = {each for each in (known, capitals) if each is not None and each != value}
     if tag == PATIENT_ID:
         # Two spellings that were merged are one patient.
@@ -71,7 +72,7 @@ def spelled_otherwise(tx: Transaction, patient: Document, procedure: Document) -
 
 def meant(tx: Transaction, tag: str, texts: Collection[str]) -> list[str]:
     """Return the values that *texts* are or stand for."""
-    found = (tx.connection.scalar(_VALUE, {"tag": tag, "handle": column(each)}) for each in texts)
+    found = (_VALUE.scalar(tx.connection, {"tag": tag, "handle": column(each)}) for each in texts)
     return [*texts, *(value for value in found if value is not None)]
 
 
@@ -92,7 +93,7 @@ def known(tx: Transaction, wanted: Lookups) -> Known:
 
 def _values(tx: Transaction, wanted: Lookups) -> Iterator[tuple[tuple[str, str], str]]:
     for tag, said in wanted.handles:
-        value = tx.connection.scalar(_VALUE, {"tag": tag, "handle": column(said)})
+        value = _VALUE.scalar(tx.connection, {"tag": tag, "handle": column(said)})
         if value is not None and not _is_stored(tx, tag, said):
             yield (tag, said), value
 
@@ -104,9 +105,9 @@ def _is_stored(tx: Transaction, tag: str, value: str) -> bool:
 
 
 # Built once: to build a statement costs more than to run it.
-_NEW = insert(handles)
-_VALUE = select(handles.c.value).where(
-    handles.c.tag == bindparam("tag"), handles.c.handle == bindparam("handle")
+_NEW = new(handles)
+_VALUE = Prepared(
+    select(handles.c.value).where(handles.c.tag == bindparam("tag"), handles.c.handle == bindparam("handle"))
 )
 _STEP = (
     select(steps.c.key, steps.c.step_id, procedures.c.study_instance_uid)

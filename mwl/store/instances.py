@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, Select, select, update
+from sqlalchemy import bindparam, select
 
 from mwl.errors import Refusal, Refused
 from mwl.lifecycle import PerformedState
 from mwl.model import Document, text
 from mwl.store.linking import Remark
+from mwl.store.prepared import Prepared, change
 from mwl.store.promoted import dump, load
 from mwl.store.tables import performed, performed_links
 from mwl.store.transaction import Transaction
@@ -56,36 +57,30 @@ class PerformedStep:
 
 def get(tx: Transaction, uid: str) -> PerformedStep | None:
     """Return the performed step of this SOP Instance UID, None if there is none."""
-    row = tx.connection.execute(_by_uid(uid)).one_or_none()
+    row = _BY_UID.first(tx.connection, {"uid": uid})
     return None if row is None else step(row)
 
 
 def held(tx: Transaction, uid: str) -> PerformedStep:
     """Do as `get`, with the row locked until the transaction ends; raises `Refused` (UNKNOWN)."""
-    return _one(tx, _by_uid(uid), uid)
+    return _found(_HELD_BY_UID.first(tx.connection, {"uid": uid}), uid)
 
 
 def numbered(tx: Transaction, key: int, *, lock: bool = False) -> PerformedStep:
     """Return the performed step of this key; raises `Refused` (UNKNOWN)."""
     found = select(performed).where(performed.c.key == key)
-    return _one(tx, found, key, lock=lock)
+    return _found(tx.connection.execute(found.with_for_update() if lock else found).one_or_none(), key)
 
 
-def _one(tx: Transaction, found: Select[Any], name: object, *, lock: bool = True) -> PerformedStep:
-    row = tx.connection.execute(found.with_for_update() if lock else found).one_or_none()
+def _found(row: Any, name: object) -> PerformedStep:
     if row is None:
         raise Refused(Refusal.UNKNOWN, "no such performed step", performed=name)
     return step(row)
 
 
-def _by_uid(uid: str) -> Select[Any]:
-    return select(performed).where(performed.c.sop_instance_uid == uid)
-
-
 def links(tx: Transaction, key: int) -> dict[int, str]:
     """Return the scheduled steps that a performed step is linked to, each with the rule, in order."""
-    found = select(performed_links.c.step_key, performed_links.c.rule)
-    rows = tx.connection.execute(found.where(performed_links.c.performed_key == key))
+    rows = _LINKS.all(tx.connection, {"performed": key})
     return dict(sorted((row.step_key, row.rule) for row in rows))
 
 
@@ -130,7 +125,7 @@ def _remembered(tx: Transaction, after: PerformedStep) -> PerformedStep:
 
 
 def _write(tx: Transaction, after: PerformedStep, **columns: object) -> None:
-    tx.connection.execute(update(performed).where(performed.c.key == after.key).values(columns))
+    change(performed, tuple(columns)).run(tx.connection, {"row": after.key, **columns})
 
 
 def stated(document: Document) -> PerformedState:
@@ -138,7 +133,7 @@ def stated(document: Document) -> PerformedState:
     return PerformedState(text(document, STATUS).strip())  # a trailing pad is not part of it (F-M30)
 
 
-def step(row: Row[Any]) -> PerformedStep:
+def step(row: Any) -> PerformedStep:
     """Return a row of the table as a performed step."""
     lines = row.remarks.splitlines()
     return PerformedStep(
@@ -149,3 +144,12 @@ def step(row: Row[Any]) -> PerformedStep:
         settled_by=row.settled_by, settled_at=row.settled_at,
         created_at=row.created_at, updated_at=row.updated_at,
     )  # fmt: skip
+
+
+_OF_UID = select(performed).where(performed.c.sop_instance_uid == bindparam("uid"))
+_BY_UID, _HELD_BY_UID = Prepared(_OF_UID), Prepared(_OF_UID.with_for_update())
+_LINKS = Prepared(
+    select(performed_links.c.step_key, performed_links.c.rule).where(
+        performed_links.c.performed_key == bindparam("performed")
+    )
+)

@@ -262,7 +262,7 @@ def near(start: str, other: str, within: dt.timedelta) -> bool:
 
 
 def _instant(start: str) -> dt.datetime:
-    return dt.datetime.strptime(start[:14], "%Y%m%d%H%M%S")  # noqa: DTZ007  the site's wall clock, both
+    return dt.datetime.fromisoformat(f"{start[:8]}T{start[8:14]}")  # the site's wall clock, both
 
 
 def _narrowed(item: Numbers, hits: Sequence[Candidate], rung: Rung) -> list[Candidate]:

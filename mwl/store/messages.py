@@ -1,8 +1,9 @@
 """Every message that arrived: its raw bytes, what became of it, what it is found by, what it touched.
 
-Theory of operation.  A message is recorded, applied and answered in one transaction.  One row stands
+Theory of operation.  A message is applied, recorded and answered in one transaction.  One row stands
 for the same bytes of the same sender, however often they come: a duplicate gets the row's answer
-again (D-30), a refused message that is sent every minute is counted and not stored every minute.
+again (D-30), a refused message that is sent every minute is counted and not stored every minute.  The
+row of a message that is new is written once, with its answer.
 
 Applying a message is an *attempt*.  The row tells of the newest one, whether the message came again
 or was replayed; an attempt that ended otherwise, or was replayed over, moves to `message_attempts`
@@ -15,12 +16,13 @@ What a message is found by (`SearchKey`) is written in the same transaction, for
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, union_all, update
 
 from mwl.store import allowances
 from mwl.store.allowances import Limit
@@ -76,6 +78,17 @@ class MessageRecord:
         """See `digest_of`."""
         return digest_of(self.raw)
 
+    @cached_property
+    def facts(self) -> dict[str, str]:
+        """What the header says of it, by column."""
+        return {
+            "system": storable(self.system),
+            "application": bounded(self.application),
+            "facility": bounded(self.facility),
+            "control_id": bounded(self.control_id),
+            "kind": bounded(self.kind),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -86,26 +99,27 @@ class Attempt:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OnRecord:
-    """A message on record that is to be applied; `answered` ends it."""
+    """A message that is to be applied; `answered` ends it."""
 
-    key: int
     message: MessageRecord
+    key: int = 0  # of its row; 0 until a message that is new is answered
     earlier: Attempt | None = None  # what became of it before
+    reused: bool = False  # its sender gave its number to another one before (D-30)
     replay: bool = False  # it did not come again: a person applies it again
 
 
 def arrived(tx: Transaction, message: MessageRecord) -> OnRecord:
-    """Put *message* on record, or count it where the same bytes of its sender are on record."""
-    return _counted(tx, message) or OnRecord(_record(tx, message), message)
+    """Begin with *message*, which is counted where the same bytes of its sender are on record."""
+    return _counted(tx, message)
 
 
 def refused(tx: Transaction, message: MessageRecord, limit: Limit) -> OnRecord | None:
     """Do as `arrived` for a message that is refused; None where no room is left for such: it is not kept."""
     arrival = _counted(tx, message)
-    if arrival is None and allowances.take(tx, limit, len(message.raw)):
-        arrival = OnRecord(_record(tx, message), message)
+    if arrival.earlier is None and not allowances.take(tx, limit, len(message.raw)):
+        return None
     return arrival
 
 
@@ -116,23 +130,13 @@ def resumed(tx: Transaction, key: int, message: MessageRecord) -> OnRecord | Non
     """
     held = select(*_ATTEMPT).where(messages.c.key == key).with_for_update()
     row = tx.connection.execute(held).one_or_none()
-    return None if row is None else OnRecord(key, message, Attempt(*row), replay=True)
-
-
-def number_reused(tx: Transaction, arrival: OnRecord) -> bool:
-    """Tell whether its sender gave the number of a message that is new here to another one before (D-30)."""
-    message = arrival.message
-    if arrival.earlier is not None or not message.control_id:
-        return False
-    facts = _facts(message)
-    wanted = {name: facts[name] for name in ("control_id", "application", "facility")}
-    return _SAME_NUMBER.scalar(tx.connection, {**wanted, "message": arrival.key}) is not None
+    return None if row is None else OnRecord(message, key, Attempt(*row), replay=True)
 
 
 def answered(
     tx: Transaction, taken: OnRecord, outcome: str, acknowledgement: bytes | None, error: str = ""
 ) -> None:
-    """Keep what became of a message, and the bytes it was, or would have been, answered with.
+    """Keep a message, what became of it, and the bytes it was, or would have been, answered with.
 
     A replay that fails does not undo what the message did before: it is kept as an attempt beside it.
     """
@@ -144,14 +148,16 @@ def answered(
         "error": storable(error),
     }
     earlier = taken.earlier
-    if earlier is not None and earlier.outcome in SETTLED and outcome not in SETTLED:
+    if earlier is None:
+        taken.key = _record(tx, taken.message, attempt)
+        return
+    if earlier.outcome in SETTLED and outcome not in SETTLED:
         tx.connection.execute(insert(message_attempts), {"message_key": taken.key, **attempt})
         return
-    if earlier is not None:
-        if taken.replay or (earlier.outcome, earlier.error) != (outcome, attempt["error"]):
-            tx.connection.execute(_SET_ASIDE, {"message": taken.key})
-        _refresh(tx, taken)
-    _ANSWER.run(tx.connection, {"message": taken.key, **attempt})
+    if taken.replay or (earlier.outcome, earlier.error) != (outcome, attempt["error"]):
+        tx.connection.execute(_SET_ASIDE, {"message": taken.key})
+    _refresh(tx, taken)
+    tx.connection.execute(_ANSWER, {"message": taken.key, **attempt})
 
 
 def link(
@@ -161,35 +167,38 @@ def link(
     patients: Iterable[int] = (),
     procedures: Iterable[int] = (),
     steps: Iterable[int] = (),
+    again: bool = True,
 ) -> None:
     """Note that the message *key* touched these patients, procedures and steps.
 
-    The patients of the procedures are looked up where none is named.
+    The patients of the procedures are looked up where none is named.  *again* is whether it may have
+    touched something before.
     """
     procedures = tuple(procedures)
     patients = tuple(patients) or _patients_of(tx, procedures)
-    wanted = [("patient_key", each) for each in patients]
-    wanted += [("procedure_key", each) for each in procedures]
-    wanted += [("step_key", each) for each in steps]
-    if wanted:
-        known = set(map(tuple, _LINKS.all(tx.connection, {"message": key})))
-        rows = [{"message_key": key, **dict.fromkeys(_LINKED), column: each} for column, each in wanted]
-        distinct = {tuple(row[name] for name in _LINKED): row for row in rows}
-        _NEW_LINK.run_all(tx.connection, [row for link, row in distinct.items() if link not in known])
+    wanted: dict[tuple[int | None, ...], None] = {(each, None, None): None for each in patients}
+    wanted |= {(None, each, None): None for each in procedures}
+    wanted |= {(None, None, each): None for each in steps}
+    if not wanted:
+        return
+    known = set(map(tuple, _LINKS.all(tx.connection, {"message": key}))) if again else ()
+    rows = [dict(zip(_LINKED, link, strict=True), message_key=key) for link in wanted if link not in known]
+    _NEW_LINK.run_all(tx.connection, rows)
 
 
-def _counted(tx: Transaction, message: MessageRecord) -> OnRecord | None:
+def _counted(tx: Transaction, message: MessageRecord) -> OnRecord:
     """Count the bytes of *message* where they are on record; of several rows the latest counts."""
-    same = {"control_id": bounded(message.control_id), "digest": message.digest}
-    key = _SAME.scalar(tx.connection, same)
-    if key is None:
-        return None
-    # The row as it is now: another broker may have answered the same bytes a moment ago.
-    row = tx.connection.execute(_COUNT, {"message": key, "now": tx.stamp}).one_or_none()
-    return None if row is None else OnRecord(key, message, Attempt(*row))
+    known = _KNOWN.all(tx.connection, {**message.facts, "digest": message.digest})
+    if key := max((row.key for row in known if row.digest == message.digest), default=0):
+        # The row as it is now: another broker may have answered the same bytes a moment ago.
+        row = tx.connection.execute(_COUNT, {"message": key, "now": tx.stamp}).one_or_none()
+        if row is not None:
+            return OnRecord(message, key, Attempt(*row))
+    reused = message.control_id and any(row.digest != message.digest for row in known)
+    return OnRecord(message, reused=bool(reused))
 
 
-def _record(tx: Transaction, message: MessageRecord) -> int:
+def _record(tx: Transaction, message: MessageRecord, attempt: Mapping[str, Any]) -> int:
     key: int = _NEW.scalar(
         tx.connection,
         {
@@ -198,8 +207,8 @@ def _record(tx: Transaction, message: MessageRecord) -> int:
             "peer": storable(message.peer),
             "digest": message.digest,
             "raw": message.raw,
-            "outcome": "",
-            **_facts(message),
+            **message.facts,
+            **attempt,
         },
     )
     _keep_keys(tx, key, message)
@@ -208,20 +217,10 @@ def _record(tx: Transaction, message: MessageRecord) -> int:
 
 def _refresh(tx: Transaction, taken: OnRecord) -> None:
     """Keep what is known of a message now: its system may have been configured, its profile mended."""
-    facts = _facts(taken.message)
-    tx.connection.execute(update(messages).where(messages.c.key == taken.key).values(facts))
+    facts = update(messages).where(messages.c.key == taken.key).values(taken.message.facts)
+    tx.connection.execute(facts)
     tx.connection.execute(delete(message_keys).where(message_keys.c.message_key == taken.key))
     _keep_keys(tx, taken.key, taken.message)
-
-
-def _facts(message: MessageRecord) -> dict[str, str]:
-    return {
-        "system": storable(message.system),
-        "application": bounded(message.application),
-        "facility": bounded(message.facility),
-        "control_id": bounded(message.control_id),
-        "kind": bounded(message.kind),
-    }
 
 
 def _keep_keys(tx: Transaction, key: int, message: MessageRecord) -> None:
@@ -252,23 +251,13 @@ _ATTEMPT = (messages.c.outcome, messages.c.acknowledgement, messages.c.error)
 
 _NEW, _NEW_KEY, _NEW_LINK = new(messages, key=True), new(message_keys), new(message_links)
 
-_SAME = Prepared(
-    select(messages.c.key)
-    .where(messages.c.control_id == bindparam("control_id"), messages.c.digest == bindparam("digest"))
-    .order_by(messages.c.key.desc())
-    .limit(1)
-)
-
-_SAME_NUMBER = Prepared(
-    select(messages.c.key)
-    .where(
-        messages.c.control_id == bindparam("control_id"),
-        messages.c.application == bindparam("application"),
-        messages.c.facility == bindparam("facility"),
-        messages.c.key < bindparam("message"),
-    )
-    .limit(1)
-)
+_NUMBERED = select(messages.c.key, messages.c.digest).where(messages.c.control_id == bindparam("control_id"))
+_SAME = _NUMBERED.where(messages.c.digest == bindparam("digest")).order_by(messages.c.key.desc()).limit(1)
+_SAME_NUMBER = _NUMBERED.where(
+    messages.c.application == bindparam("application"), messages.c.facility == bindparam("facility")
+).limit(1)
+# Of the same bytes the latest row, and any that its sender gave the same number.
+_KNOWN = Prepared(union_all(*(select(each.subquery()) for each in (_SAME, _SAME_NUMBER))))
 
 _COUNT = (
     update(messages)
@@ -277,16 +266,7 @@ _COUNT = (
     .returning(*_ATTEMPT)
 )
 
-_ANSWER = Prepared(
-    update(messages)
-    .where(messages.c.key == bindparam("message"))
-    .values(
-        {
-            name: bindparam(name)
-            for name in ("outcome", "acknowledgement", "error", "attempted_at", "replayed")
-        }
-    )
-)
+_ANSWER = update(messages).where(messages.c.key == bindparam("message"))
 
 _SET_ASIDE = insert(message_attempts).from_select(
     ["message_key", "attempted_at", "replayed", "outcome", "acknowledgement", "error"],

@@ -53,7 +53,7 @@ from mwl.store.identity import Found, OrderNumbers
 from mwl.store.lateness import Moment
 from mwl.store.outcome import Outcome
 from mwl.store.placing import Procedure, Step
-from mwl.store.promoted import patient_columns, procedure_columns, step_columns
+from mwl.store.promoted import patient_columns, procedure_columns, step_id_of
 from mwl.store.telling import Told
 from mwl.store.transaction import Transaction
 
@@ -112,6 +112,7 @@ class _Application:
     told: Told
     conducts: Conducts
     patient_key: int = 0
+    patient_made: bool = False  # nobody knew the patient before
     errors: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
     procedures: list[int] = field(default_factory=list)
@@ -138,7 +139,7 @@ class _Application:
         if patient is not None:
             self.patient_key = patient.key
         elif not asked or any(change.action not in _EVENTS for _, change in asked):
-            self.patient_key = patients.create(self.tx, self.order.patient)
+            self.patient_key, self.patient_made = patients.create(self.tx, self.order.patient), True
         late = [(self._move if each.action in _EVENTS else self._put)(n, each) for n, each in asked]
         if patient is not None:
             # A message that is late for all its orders knows the patient no better.
@@ -152,7 +153,9 @@ class _Application:
     def _put(self, n: int, change: ProcedureChange) -> bool:
         """Make or change an order; tell whether the message came late for it."""
         numbers = self._numbers(change)
-        found = bookings.adopt(self.tx, identity.find(self.tx, numbers), numbers, change)
+        found = identity.find(self.tx, numbers)
+        if not self.patient_made:  # else there is no appointment
+            found = bookings.adopt(self.tx, found, numbers, change)
         if objection := _objection(numbers, found):
             self._error(Location("ORC", n, 2), *objection)
         elif found.keys:
@@ -247,6 +250,8 @@ class _Application:
                 transitions.hold(self.tx, step.key, held=False, source=self.source)
                 self.moved.append(step.key)
                 return True
+            case OrderAction.CREATE if step.state in _BEGUN:
+                transitions.ordered_again(self.tx, step.key, source=self.source)
             case OrderAction.RELEASE if step.held:
                 transitions.hold(self.tx, step.key, held=False, source=self.source)
             case OrderAction.HOLD if not step.held:
@@ -312,7 +317,7 @@ class _Application:
     def _numbers(self, change: ProcedureChange) -> OrderNumbers:
         # What was assumed tells nothing about which order is meant, and which step.
         stated, *named = (without(each, change.assumed) for each in (change.procedure, *change.steps))
-        step_ids = frozenset(step_columns(step)["step_id"] for step in named) - {""}
+        step_ids = frozenset(step_id_of(step) for step in named) - {""}
         columns = procedure_columns(stated)
         return OrderNumbers(self.order.system, self.patient_key, **columns, step_ids=step_ids)
 

@@ -8,9 +8,10 @@ keeps for life: however often it is sent, the receiver can tell that it is the s
 
 A worker claims rows by writing its name and an end of lease into them.  The database decides who
 wins: PostgreSQL skips rows that another claim has locked, SQLite lets one writer in at a time, and
-the same statements serve both.  The time is the transaction's.  A worker that dies leaves a lease
-that runs out; then the row is claimable again, and is sent again with the same control ID.  A worker
-that outlives the database gives back what it could not settle then.
+the same statements serve both.  A lease ends by the database's clock, since those of brokers differ;
+all else goes by the transaction's time.  A worker that dies leaves a lease that runs out; then the row
+is claimable again, and is sent again with the same control ID.  A worker that outlives the database
+gives back what it could not settle then.
 
 Rows of one *thread* (one requested procedure) to one *destination* leave in the order in which they
 were written: a row can be claimed only when no earlier one is pending, so IN PROGRESS cannot be
@@ -18,8 +19,8 @@ overtaken by COMPLETED, and one claim holds at most one row of a thread.  A fail
 pending until its next attempt is due, and its thread waits with it for as long as that takes.  A
 *parked* row, which the peer refused for good, does not hold up its thread: a person decides about
 it, and the exams go on meanwhile.  So it may be *overtaken*: a later row about the same steps was
-delivered.  It is not sent any more then, whoever asks for it: IN PROGRESS after COMPLETED would be a
-lie (C-33).
+delivered, or was sent and not answered, so that it may have arrived.  It is not sent any more then, whoever
+asks for it: IN PROGRESS after COMPLETED would be a lie (C-33).
 
 The states and their changes are `mwl.lifecycle.OUTBOX`.
 """
@@ -29,16 +30,17 @@ from __future__ import annotations
 import datetime as dt
 import json
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, bindparam, case, exists, func, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, bindparam, case, exists, func, or_, select, update
 
 from mwl import lifecycle
 from mwl.errors import Refusal, Refused
 from mwl.lifecycle import OutboxState
 from mwl.store import tables
+from mwl.store.prepared import new
 from mwl.store.promoted import storable
 from mwl.store.transaction import Transaction, instant, stamp
 
@@ -53,9 +55,13 @@ ABOUT = "about"
 ERROR = 1000
 """Characters of an error that are kept: what a peer says is as long as it likes."""
 
+PUT_BACK = dt.timedelta(minutes=5)
+"""Nobody puts a row off for longer: one that is due later was written before the clock was put back."""
+
 _LONGEST_KEY = 18  # digits that a BIGINT certainly holds
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # base 32 without I, L, O, U: read out on the telephone
 _outbox = tables.outbox
+_NEW = new(_outbox)
 _other = tables.outbox.alias("other")
 
 _PENDING = _outbox.c.state == OutboxState.PENDING.value
@@ -104,13 +110,12 @@ def enqueue(
     tx: Transaction, *, destination: str, thread: str, facts: Mapping[str, Any], kind: str = STATUS
 ) -> None:
     """Write a row that tells *destination* what happened, due at once."""
-    tx.connection.execute(
-        insert(_outbox).values(
-            kind=kind, destination=destination, thread=thread, state=OutboxState.PENDING.value,
-            control_id=_control_id(tx.now), facts=json.dumps(facts),
-            created_at=tx.stamp, due_at=tx.stamp,
-        )
-    )  # fmt: skip
+    row = {
+        "kind": kind, "destination": destination, "thread": thread, "state": OutboxState.PENDING.value,
+        "control_id": _control_id(tx.now), "facts": json.dumps(facts),
+        "created_at": tx.stamp, "due_at": tx.stamp,
+    }  # fmt: skip
+    _NEW.run(tx.connection, row)
     tx.topics.add(TOPIC)
 
 
@@ -127,10 +132,13 @@ def claim(
 
     What was overtaken since a person had it sent again is parked.
     """
+    now = stamp(tx.agreed)
+    due_at = _outbox.c.due_at
     due = (
         select(_outbox.c.key)
-        .where(_PENDING, _IS_HEAD, _NONE_UNDER_WAY, _outbox.c.kind == kind, _outbox.c.due_at <= tx.stamp)
-        .where(or_(_outbox.c.lease_until.is_(None), _outbox.c.lease_until <= tx.stamp))
+        .where(_PENDING, _IS_HEAD, _NONE_UNDER_WAY, _outbox.c.kind == kind)
+        .where(or_(due_at <= tx.stamp, due_at > stamp(tx.now + PUT_BACK)))
+        .where(or_(_outbox.c.lease_until.is_(None), _outbox.c.lease_until <= now))
         .order_by(_outbox.c.key)
         .limit(limit)
         # Not rendered on SQLite, where BEGIN IMMEDIATE has let this transaction in alone.
@@ -138,12 +146,12 @@ def claim(
     )
     if destination is not None:
         due = due.where(_outbox.c.destination == destination)
-    keys = tx.connection.execute(due, {"now": tx.stamp}).scalars().all()
+    keys = tx.connection.execute(due, {"now": now}).scalars().all()
     if not keys:
         return []
     leased = {
         "lease_owner": owner,
-        "lease_until": stamp(tx.now + lease),
+        "lease_until": stamp(tx.agreed + lease),
         "attempts": _outbox.c.attempts + 1,
     }
     claimed = tx.connection.execute(
@@ -247,6 +255,11 @@ def get(tx: Transaction, key: int) -> OutboxRow | None:
     return None if row is None else _row(row)
 
 
+def preceding(tx: Transaction, row: OutboxRow) -> list[OutboxRow]:
+    """Return the rows of the same thread to the same destination that were written before *row*, in order."""
+    return [_row(each) for each in tx.connection.execute(_of_thread(row).where(_outbox.c.key < row.key))]
+
+
 def named(tx: Transaction, text: str) -> OutboxRow | None:
     """Return the row of a key or a control ID, None where there is none."""
     by_key = get(tx, int(text)) if text.isdecimal() and len(text) <= _LONGEST_KEY else None
@@ -324,19 +337,33 @@ def _not_overtaken(tx: Transaction, rows: Sequence[OutboxRow]) -> list[OutboxRow
 
 
 def _overtaker(tx: Transaction, row: OutboxRow) -> OutboxRow | None:
-    """Return a later row about one of the same steps that was delivered."""
-    later = _chosen(OutboxState.DELIVERED, row.destination).where(
-        _outbox.c.thread == row.thread, _outbox.c.key > row.key
+    """Return a later row about one of the same steps that was delivered, or may have been."""
+    later = _of_thread(row, (OutboxState.DELIVERED, OutboxState.PENDING)).where(
+        _outbox.c.key > row.key,
+        or_(~_PENDING, _outbox.c.payload.is_not(None)),  # a status is composed when it first leaves
     )
-    found = map(_row, tx.connection.execute(later.order_by(_outbox.c.key)))
+    found = map(_row, tx.connection.execute(later))
     return next((each for each in found if each.about & row.about), None)
 
 
-def _overtaken(row: OutboxRow, later: OutboxRow) -> str:
+def _of_thread(row: OutboxRow, states: Iterable[OutboxState] = OutboxState) -> Select[Any]:
+    """Return the SELECT of the rows of a row's thread and destination, in order."""
     return (
-        f"row {row.key} ({row.event}) was overtaken: row {later.key} ({later.event}) about the same step was "
-        f"delivered since; it can only be discarded"
+        select(_outbox)
+        .where(
+            _outbox.c.state.in_([state.value for state in states]),  # the index begins with it
+            _outbox.c.destination == row.destination,
+            _outbox.c.thread == row.thread,
+        )
+        .order_by(_outbox.c.key)
     )
+
+
+def _overtaken(row: OutboxRow, later: OutboxRow) -> str:
+    about = f"row {later.key} ({later.event}) about the same step"
+    if later.state is OutboxState.PENDING:
+        return f"row {row.key} ({row.event}) has to wait: {about} was sent meanwhile and may have arrived"
+    return f"row {row.key} ({row.event}) was overtaken: {about} was delivered since; it can only be discarded"
 
 
 def _held(tx: Transaction, key: int) -> OutboxRow:

@@ -15,3 +15,4 @@ class Outcome:
     steps: tuple[int, ...] = ()
     findings: tuple[Finding, ...] = ()
     patients: tuple[int, ...] = ()  # those of the procedures among them, or none
+    made: tuple[int, ...] = ()  # patients among them that nobody had heard of

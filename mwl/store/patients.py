@@ -16,6 +16,7 @@ from mwl.model import Document
 from mwl.store import handles
 from mwl.store.documents import merged, without
 from mwl.store.prepared import Prepared, new
+from mwl.store.prepared import change as write
 from mwl.store.promoted import dump, key_rows, load, name_rows, patient_columns
 from mwl.store.tables import name_keys, patient_names, patients
 from mwl.store.transaction import Transaction
@@ -55,7 +56,7 @@ def create(tx: Transaction, sent: Document) -> int:
     """Make a patient and return the key."""
     # Made by another broker a moment ago?  The unique constraint says so, and the writer tries again.
     document = merged({}, sent)
-    values = {**patient_columns(document), "document": dump(document)}
+    values = {**patient_columns(document), "document": dump(document), "touched_at": tx.stamp}
     handles.keep(tx, document)
     key: int = _NEW.scalar(tx.connection, values)
     _name(tx, key, document)
@@ -73,10 +74,10 @@ def change(tx: Transaction, patient: Patient, sent: Document, *, late: bool = Fa
     if document == patient.document:
         return False
     handles.keep(tx, document)
-    changed = {"document": dump(document), "revision": patient.revision + 1}
-    tx.connection.execute(_CHANGE, {"patient": patient.key, **changed})
+    changed = {"document": dump(document), "revision": patient.revision + 1, "touched_at": tx.stamp}
+    write(patients, tuple(changed)).run(tx.connection, {"row": patient.key, **changed})
     for clearing in (_CLEAR_NAMES, _CLEAR_KEYS):
-        tx.connection.execute(clearing, {"patient": patient.key})
+        clearing.run(tx.connection, {"patient": patient.key})
     _name(tx, patient.key, document)
     return True
 
@@ -84,19 +85,20 @@ def change(tx: Transaction, patient: Patient, sent: Document, *, late: bool = Fa
 def create_prior(tx: Transaction, sent: Document, *, into: int) -> None:
     """Make the ID *sent* holds, which nobody has, one that was merged into the patient *into*."""
     document = _identity(sent)
-    values = {**patient_columns(document), "document": dump(document), "merged_into": into}
+    values = {**patient_columns(document), "document": dump(document), "touched_at": tx.stamp}
     handles.keep(tx, document)
-    _NEW.scalar(tx.connection, values)
+    _NEW.scalar(tx.connection, {**values, "merged_into": into})
 
 
 def become_prior(tx: Transaction, patient: Patient, *, into: int) -> None:
     """Let a patient, and whatever was merged into it, be an ID that was merged into the patient *into*."""
     tx.connection.execute(_MERGE_ON, {"patient": patient.key, "merged_into": into})
     document = _identity(patient.document)
-    changed = {"document": dump(document), "revision": patient.revision + 1, "merged_into": into}
-    tx.connection.execute(_CHANGE, {"patient": patient.key, **changed})
+    changed = {"document": dump(document), "revision": patient.revision + 1, "touched_at": tx.stamp}
+    changed["merged_into"] = into
+    write(patients, tuple(changed)).run(tx.connection, {"row": patient.key, **changed})
     for clearing in (_CLEAR_NAMES, _CLEAR_KEYS):
-        tx.connection.execute(clearing, {"patient": patient.key})
+        clearing.run(tx.connection, {"patient": patient.key})
 
 
 def _identity(document: Document) -> Document:
@@ -120,9 +122,8 @@ _BY_ID = _ROW.where(
 _HELD_BY_ID = Prepared(_BY_ID.with_for_update())
 _BY_KEY = _ROW.where(patients.c.key == bindparam("patient")).with_for_update()
 _NEW = new(patients, key=True)
-_CHANGE = update(patients).where(patients.c.key == bindparam("patient"))
 _MERGE_ON = update(patients).where(patients.c.merged_into == bindparam("patient"))
 _NEW_NAMES = new(patient_names)
-_CLEAR_NAMES = delete(patient_names).where(patient_names.c.patient_key == bindparam("patient"))
+_CLEAR_NAMES = Prepared(delete(patient_names).where(patient_names.c.patient_key == bindparam("patient")))
 _NEW_KEYS = new(name_keys)
-_CLEAR_KEYS = delete(name_keys).where(name_keys.c.patient_key == bindparam("patient"))
+_CLEAR_KEYS = Prepared(delete(name_keys).where(name_keys.c.patient_key == bindparam("patient")))

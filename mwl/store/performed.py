@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
-from sqlalchemy import insert
-
 from mwl import lifecycle
 from mwl.conduct import STANDARD, Conducts
 from mwl.errors import Refusal, Refused
@@ -22,12 +20,15 @@ from mwl.store import attaching, documents, instances, linking
 from mwl.store.attaching import Outcome, Situation
 from mwl.store.instances import STATUS, PerformedStep, get
 from mwl.store.linking import Remark
+from mwl.store.prepared import new
 from mwl.store.promoted import dump
 from mwl.store.tables import performed
 from mwl.store.telling import Told
 from mwl.store.transaction import Transaction
 
 __all__ = ["STATUS", "Outcome", "PerformedStep", "create", "get", "remark", "update"]
+
+_NEW = new(performed, key=True)
 
 Work: TypeAlias = Callable[[Transaction], Outcome]
 
@@ -52,15 +53,12 @@ def create(
         raise Refused(Refusal.DUPLICATE, "the performed step exists already", uid=uid)
     document = documents.merged({}, document)
     state = instances.stated(document)
-    key = tx.connection.execute(
-        insert(performed)
-        .values(
-            sop_instance_uid=uid, state=state.value, calling_ae=calling_ae,
-            study_instance_uid=linking.study(document), document=dump(document),
-            created_at=tx.stamp, updated_at=tx.stamp,
-        )
-        .returning(performed.c.key)
-    ).scalar_one()  # fmt: skip
+    row = {
+        "sop_instance_uid": uid, "state": state.value, "calling_ae": calling_ae,
+        "study_instance_uid": linking.study(document), "document": dump(document),
+        "created_at": tx.stamp, "updated_at": tx.stamp,
+    }  # fmt: skip
+    key = _NEW.scalar(tx.connection, row)
     step = PerformedStep(
         key, uid, state, calling_ae, document, revision=1, created_at=tx.stamp, updated_at=tx.stamp
     )

@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, exists, or_, select, update
+from sqlalchemy import Row, and_, bindparam, delete, exists, or_, select
 
 from mwl.lifecycle import StepState
 from mwl.model import Document
@@ -28,8 +28,17 @@ from mwl.store import handles, study_uid, transitions
 from mwl.store.documents import merged, without
 from mwl.store.identity import OrderNumbers
 from mwl.store.lateness import UNSTATED, Moment, Stamps
-from mwl.store.prepared import new
-from mwl.store.promoted import dump, load, procedure_columns, station_rows, step_columns
+from mwl.store.prepared import Prepared, new
+from mwl.store.prepared import change as write
+from mwl.store.promoted import (
+    dump,
+    load,
+    procedure_columns,
+    station_rows,
+    step_columns,
+    step_id_of,
+    study_of,
+)
 from mwl.store.tables import performed_links, procedures, step_stations, steps
 from mwl.store.transaction import Transaction
 
@@ -79,7 +88,7 @@ def create(
 
     One that was sent without a UID has the *shared_study*, else one that is derived from its *identity*.
     """
-    uid = procedure_columns(sent)["study_instance_uid"] or shared_study
+    uid = study_of(sent) or shared_study
     uid = uid or study_uid.derive(identity, uid_root)
     document = merged({}, {**sent, **_study(uid)})
     values = {
@@ -109,12 +118,12 @@ def change(
     So do all of them where *moment* is before what was applied last, unless *fill_late* is false.
     *take_study* is whether another Study Instance UID may take the place of the stored one.
     """
-    row = tx.connection.execute(_PROCEDURE, {"procedure": key}).one()
+    row = _PROCEDURE.first(tx.connection, {"procedure": key})
     stored, old = load(row.document), row.study_instance_uid
     last = Stamps(row.sent_at, row.effective_at, row.sent_by)
     late = fill_late and moment.is_late(last)
     assumed = sent.keys() if late else assumed
-    new = procedure_columns(without(sent, assumed))["study_instance_uid"] or old
+    new = study_of(without(sent, assumed)) or old
     others = _of_one_procedure(tx, row) if new != old else []
     performed = new != old and _has_performed(tx, [key, *(other.key for other in others)])
     kept = new != old and (performed or not take_study)
@@ -129,7 +138,7 @@ def change(
     if document != stored:
         handles.keep(tx, document)
     if changed:
-        tx.connection.execute(_CHANGE_PROCEDURE, {"procedure": key, **changed})
+        write(procedures, tuple(changed)).run(tx.connection, {"row": key, **changed})
     for other in others if uid != old else ():
         _change_study(tx, other, uid)
     return Procedure(key, uid, changed=document != stored, new_study=uid != old, kept_study=kept, late=late)
@@ -139,7 +148,7 @@ def _of_one_procedure(tx: Transaction, row: Row[Any]) -> Sequence[Row[Any]]:
     """Return what the other orders of one requested procedure ask for, in the order of the keys."""
     if not row.accession or not row.requested_procedure_id:
         return []
-    return tx.connection.execute(_SAME_PROCEDURE, {"procedure": row.key}).all()
+    return _SAME_PROCEDURE.all(tx.connection, {"procedure": row.key})
 
 
 def _change_study(tx: Transaction, row: Row[Any], uid: str) -> None:
@@ -148,7 +157,7 @@ def _change_study(tx: Transaction, row: Row[Any], uid: str) -> None:
         "study_instance_uid": uid,
         "revision": row.revision + 1,
     }
-    tx.connection.execute(_CHANGE_PROCEDURE, {"procedure": row.key, **changed})
+    write(procedures, tuple(changed)).run(tx.connection, {"row": row.key, **changed})
 
 
 def _study(uid: str) -> Document:
@@ -167,7 +176,7 @@ def step_ids(tx: Transaction, procedure_keys: Sequence[int]) -> dict[int, str]:
 
 def known_steps(tx: Transaction, procedure_key: int) -> list[Step]:
     """Return the steps of a procedure by key, and lock their rows until the transaction ends."""
-    rows = tx.connection.execute(_STEPS, {"procedure": procedure_key})
+    rows = _STEPS.all(tx.connection, {"procedure": procedure_key})
     return [
         Step(row.key, row.step_id, StepState(row.state), row.held, load(row.document), row.revision)
         for row in rows
@@ -191,10 +200,10 @@ def told_apart(
     if _STEP_ID not in assumed or (known and len(sent) == 1):  # the step there is, whatever it is called
         return sent
     own = {step.step_id for step in known}
-    taken = set(tx.connection.scalars(_OTHER_STEP_IDS, {"procedure": procedure_key})) - own
+    taken = set(_OTHER_STEP_IDS.scalars(tx.connection, {"procedure": procedure_key})) - own
     apart = []
     for document in sent:
-        step_id = step_columns(document)["step_id"]
+        step_id = step_id_of(document)
         possible = list(_stand_ins(step_id, numbers, alone=len(sent) == 1)) if step_id in taken else []
         free = [each for each in possible if each in own] or [each for each in possible if each not in taken]
         apart.append({**document, _STEP_ID: {"vr": "SH", "Value": free[:1]}} if free else document)
@@ -220,7 +229,7 @@ def _meant(known: Sequence[Step], sent: Document, assumed: Collection[str], *, a
     A message that sends no step ID, or only an *assumed* one for its one step, means the only step
     there is, if there is one.
     """
-    step_id = step_columns(sent)["step_id"]
+    step_id = step_id_of(sent)
     named = [step for step in known if step.step_id == step_id != ""]
     if not named and (not step_id or (alone and _STEP_ID in assumed)):
         named = list(known)
@@ -247,7 +256,7 @@ def put_step(
     meant.
     """
     known = known_steps(tx, procedure_key) if known is None else known
-    step_id = step_columns(sent)["step_id"]
+    step_id = step_id_of(sent)
     stored = _meant(known, sent, assumed, alone=alone)
     sent = without(sent, {transitions.STATUS} if step_id else {transitions.STATUS, _STEP_ID})
     if stored is not None:
@@ -277,7 +286,7 @@ def _create_step(tx: Transaction, procedure_key: int, sent: Document, source: st
     }
     handles.keep(tx, document)
     key = _NEW_STEP.scalar(tx.connection, values)
-    _place(tx, key, document)
+    _place(tx, key, document, state)
     transitions.created(tx, key, state, source=source)
     return Step(key, columns["step_id"], state, held=False, document=document, revision=1, made=True)
 
@@ -298,9 +307,9 @@ def _change_step(
         **columns,
     }
     handles.keep(tx, document)
-    tx.connection.execute(_CHANGE_STEP, {"step": stored.key, **changed})
-    tx.connection.execute(_CLEAR_STATIONS, {"step": stored.key})
-    _place(tx, stored.key, document)
+    write(steps, tuple(changed)).run(tx.connection, {"row": stored.key, **changed})
+    _CLEAR_STATIONS.run(tx.connection, {"step": stored.key})
+    _place(tx, stored.key, document, stored.state)
     return replace(
         stored, step_id=columns["step_id"], document=document, revision=stored.revision + 1, changed=True
     )
@@ -310,32 +319,33 @@ def _starts_later(step: Step, before: Step) -> bool:
     return step_columns(step.document)["start"] > step_columns(before.document)["start"]
 
 
-def _place(tx: Transaction, key: int, document: Document) -> None:
-    _STATION.run_all(tx.connection, [{"step_key": key, **row} for row in station_rows(document)])
+def _place(tx: Transaction, key: int, document: Document, state: StepState) -> None:
+    _STATION.run_all(tx.connection, [{"step_key": key, **row} for row in station_rows(document, state)])
 
 
 def _has_performed(tx: Transaction, procedure_keys: Sequence[int]) -> bool:
-    return bool(tx.connection.scalar(_PERFORMED, {"procedures": procedure_keys}))
+    return bool(_PERFORMED.scalar(tx.connection, {"procedures": procedure_keys}))
 
 
 # Built once: to build a statement costs more than to run it.
 _NEW_PROCEDURE = new(procedures, key=True)
-_PROCEDURE = select(procedures).where(procedures.c.key == bindparam("procedure"))
-_CHANGE_PROCEDURE = update(procedures).where(procedures.c.key == bindparam("procedure"))
+_PROCEDURE = Prepared(select(procedures).where(procedures.c.key == bindparam("procedure")))
 _NEW_STEP = new(steps, key=True)
-_STEPS = (
+_STEPS = Prepared(
     select(steps)
     .where(steps.c.procedure_key == bindparam("procedure"))
     .order_by(steps.c.key)
     .with_for_update()
 )
-_CHANGE_STEP = update(steps).where(steps.c.key == bindparam("step"))
 _STATION = new(step_stations)
-_CLEAR_STATIONS = delete(step_stations).where(step_stations.c.step_key == bindparam("step"))
-_PERFORMED = select(
-    exists()
-    .select_from(steps.join(performed_links))
-    .where(steps.c.procedure_key.in_(bindparam("procedures", expanding=True)))
+_CLEAR_STATIONS = Prepared(delete(step_stations).where(step_stations.c.step_key == bindparam("step")))
+_PERFORMED = Prepared(
+    select(
+        exists()
+        .select_from(steps.join(performed_links))
+        .where(steps.c.procedure_key.in_(bindparam("procedures", expanding=True)))
+        .label("performed")
+    )
 )
 _OTHER = procedures.alias("other")
 _OTHERS = and_(
@@ -349,7 +359,7 @@ _SAME_ACCESSION = and_(
     _OTHER.c.accession_issuer == procedures.c.accession_issuer,
 )
 _SAME_STUDY = _OTHER.c.study_instance_uid == procedures.c.study_instance_uid
-_SAME_PROCEDURE = (
+_SAME_PROCEDURE = Prepared(
     select(_OTHER)
     .join(procedures, _OTHERS)
     .where(
@@ -358,7 +368,7 @@ _SAME_PROCEDURE = (
     .order_by(_OTHER.c.key)
 )
 # Devices tell the steps of a study by their IDs, and show those of an accession number as one list.
-_OTHER_STEP_IDS = (
+_OTHER_STEP_IDS = Prepared(
     select(steps.c.step_id)
     .join(_OTHER, _OTHER.c.key == steps.c.procedure_key)
     .join(procedures, _OTHERS)

@@ -105,6 +105,13 @@ def browse(tx: Transaction, *, limit: int = KEPT) -> list[SetEntry]:
     return [SetEntry(*row) for row in tx.connection.execute(_newest(limit))]
 
 
+def newest(tx: Transaction) -> SetEntry | None:
+    """Return the set that went into use last, None where none is on record."""
+    used = _newest(1).where(~profile_sets.c.reason.startswith(ASIDE))
+    row = tx.connection.execute(used).one_or_none()
+    return None if row is None else SetEntry(*row)
+
+
 def get(tx: Transaction, key: int) -> ProfileSet | None:
     """Return a set by its number, None where none has it."""
     row = tx.connection.execute(_WHOLE.where(profile_sets.c.key == key)).one_or_none()

@@ -7,8 +7,9 @@ may be known for exams that one COMPLETED performed step completes, whatever els
 
 What counts as if it had never been: an exam for which the wrong worklist entry had been selected (B-33),
 or whose end, by the profile, puts the step back.  If nothing else is left, the step goes back on the
-worklist.  What does not count at all: processing that a profile attaches (M09).  And an exam of a patient
-who is not the order's does not close it (F51): it counts as one that runs until a person has decided.
+worklist; one whose order was cancelled is CANCELED again.  What does not count at all: processing that a
+profile attaches (M09).  And an exam of a patient who is not the order's does not close it (F51): it counts
+as one that runs until a person has decided.
 
 MPPS is the truth of what happened (B-36): it moves a step on even if its order was cancelled or closed by
 hand meanwhile.  But a step that is closed begins again by a further exam only, never by the end of one; and
@@ -30,6 +31,7 @@ from mwl.discontinuation import REASONS, WRONG_ENTRY, reasons
 from mwl.lifecycle import CLOSED, PerformedState, StepEvent, StepState
 from mwl.model import Document, values
 from mwl.store import linking, transitions
+from mwl.store.prepared import Prepared
 from mwl.store.promoted import load
 from mwl.store.tables import performed, performed_links
 from mwl.store.transaction import Transaction
@@ -181,17 +183,18 @@ def _reopen(
 ) -> StepState:
     if before not in (StepState.STARTED, undoing):  # closed by its order meanwhile: that stands
         return before
-    return transitions.advance(tx, step_key, StepEvent.REOPEN, source=source, reason=reason)
+    event = StepEvent.WITHDRAW if transitions.is_cancelled(tx, step_key) else StepEvent.REOPEN
+    return transitions.advance(tx, step_key, event, source=source, reason=reason)
 
 
 def _exams(tx: Transaction, step_key: int) -> list[Exam]:
     return [
         Exam(row.key, PerformedState(row.state), load(row.document), row.calling_ae, row.rule)
-        for row in tx.connection.execute(_LINKED, {"step": step_key})
+        for row in _LINKED.all(tx.connection, {"step": step_key})
     ]
 
 
-_LINKED = (
+_LINKED = Prepared(
     select(
         performed.c.key, performed.c.state, performed.c.document, performed.c.calling_ae,
         performed_links.c.rule,

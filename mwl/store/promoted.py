@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from mwl import names
+from mwl.lifecycle import CLOSED, StepState
 from mwl.model import Document, items, text, values
 from mwl.query import name_groups, normal_time
 
@@ -56,7 +57,7 @@ def bounded(value: str, limit: int = IDENTIFIER) -> str:
 
 def column(value: str) -> str:
     """Return an identifier, code or title as its column holds it: without padding (A-22)."""
-    return bounded(value.strip())
+    return bounded(value.strip()) if value else ""
 
 
 def patient_columns(document: Document) -> dict[str, str]:
@@ -92,8 +93,13 @@ def procedure_columns(document: Document) -> dict[str, str]:
         "accession": column(text(document, "00080050")),
         "accession_issuer": _issuer(document, "00080051"),
         "requested_procedure_id": column(text(document, "00401001")),
-        "study_instance_uid": column(text(document, "0020000D")),
+        "study_instance_uid": study_of(document),
     }
+
+
+def study_of(document: Document) -> str:
+    """Return the Study Instance UID of a procedure."""
+    return column(text(document, "0020000D"))
 
 
 def admission(document: Document) -> tuple[str, str]:
@@ -103,25 +109,32 @@ def admission(document: Document) -> tuple[str, str]:
 
 def step_columns(document: Document) -> dict[str, str]:
     """Return step ID, modality and start; a step without a date has no start, whatever its time."""
-    date, time = (column(text(document, tag)) for tag in ("00400002", "00400003"))
+    date, time = column(text(document, "00400002")), column(text(document, "00400003"))
+    clock = normal_time(time) if date or time else ""
     return {
-        "step_id": column(text(document, "00400009")),
+        "step_id": step_id_of(document),
         "modality": column(text(document, "00080060")),
-        "start": date and date + normal_time(time),
-        "start_time": time and normal_time(time),
+        "start": date and date + clock,
+        "start_time": time and clock,
     }
 
 
-def station_rows(document: Document) -> list[dict[str, Any]]:
+def step_id_of(document: Document) -> str:
+    """Return the ID of a step."""
+    return column(text(document, "00400009"))
+
+
+def station_rows(document: Document, state: StepState) -> list[dict[str, Any]]:
     """Return the step's rows in `step_stations`: one a station AE title, however many there are."""
     start = step_columns(document)["start"]
     titles = dict.fromkeys(column(str(title)) for title in values(document, "00400001") if title)
-    return [{"ae_title": title, "start": start} for title in titles if title]
+    closed = state in CLOSED
+    return [{"ae_title": title, "start": start, "closed": closed} for title in titles if title]
 
 
 def _issuer(document: Document, sequence: str) -> str:
     """Return the issuer that an HL7v2 Hierarchic Designator macro names (PS3.3 10.17)."""
-    for item in items(document, sequence):
+    for item in items(document, sequence) if sequence in document else ():
         return column(text(item, "00400031")) or _designator(item)
     return ""
 

@@ -15,8 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select
+from sqlalchemy import Row, bindparam, delete, func, select
 
+from mwl.store.prepared import Prepared, new
 from mwl.store.tables import performed_requests
 from mwl.store.transaction import Transaction, instant
 
@@ -52,18 +53,12 @@ def keep(
     data: bytes | None,
 ) -> int:
     """Keep one request and return its key; the oldest give way, but for the first."""
-    key = tx.connection.execute(
-        insert(performed_requests)
-        .values(
-            performed_key=performed_key, at=tx.stamp, operation=operation, calling_ae=calling_ae,
-            address=address, transfer_syntax=transfer_syntax, data=data,
-        )
-        .returning(performed_requests.c.key)
-    ).scalar_one()  # fmt: skip
-    sizes = select(performed_requests.c.key, func.coalesce(func.length(performed_requests.c.data), 0)).where(
-        performed_requests.c.performed_key == performed_key
-    )
-    found = tx.connection.execute(sizes.order_by(performed_requests.c.key.desc())).all()
+    row = {
+        "performed_key": performed_key, "at": tx.stamp, "operation": operation, "calling_ae": calling_ae,
+        "address": address, "transfer_syntax": transfer_syntax, "data": data,
+    }  # fmt: skip
+    key = _NEW.scalar(tx.connection, row)
+    found = _SIZES.all(tx.connection, {"performed": performed_key})
     if outdated := _outdated([(row[0], row[1]) for row in found]):
         tx.connection.execute(delete(performed_requests).where(performed_requests.c.key.in_(outdated)))
     return int(key)
@@ -104,3 +99,14 @@ def _rows(found: Iterable[Row[Any]]) -> Iterable[PerformedRequest]:
             row.key, row.performed_key, instant(row.at), row.operation, row.calling_ae, row.address,
             row.transfer_syntax, row.data,
         )  # fmt: skip
+
+
+_NEW = new(performed_requests, key=True)
+_SIZES = Prepared(
+    select(
+        performed_requests.c.key,
+        func.coalesce(func.length(performed_requests.c.data), 0).label("octets"),
+    )
+    .where(performed_requests.c.performed_key == bindparam("performed"))
+    .order_by(performed_requests.c.key.desc())
+)

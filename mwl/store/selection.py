@@ -49,7 +49,15 @@ from mwl.store import conditions as c
 from mwl.store import patterns
 from mwl.store.conditions import Condition, Piece, Shape, Test, Value
 from mwl.store.driving import driver
-from mwl.store.tables import name_keys, patient_names, patients, procedures, step_stations, steps
+from mwl.store.tables import (
+    name_keys,
+    patient_names,
+    patients,
+    procedures,
+    step_stations,
+    steps,
+    unfinished,
+)
 
 COLUMNS: dict[Path, ColumnElement[Any]] = {
     c.PATIENT_ID: patients.c.patient_id,
@@ -167,6 +175,10 @@ def _statement(
     names = (f"v{number}" for number in count())
     for position, shape in enumerate(shapes):
         statement = statement.where(_expression(shape, names, start, dialect, driving=position == driver))
+        if path == c.STATION and shape == c.OPEN.shape:
+            statement = statement.where(
+                step_stations.c.closed.is_(false())
+            )  # the same, where the walk begins
     if path == c.STATION and not _is_single(shapes[driver or 0]):
         statement = statement.distinct()  # a step with two of the stations asked for is one step
     if limited:
@@ -278,6 +290,8 @@ def _test(column: ColumnElement[str], test: Test, names: Iterator[str], dialect:
             return true()
         case Test.SHOWN:
             return column.is_(false())
+        case Test.OPEN:
+            return unfinished(column)
         case Test.AMONG:
             return column.in_(bindparam(next(names), expanding=True))
     value: BindParameter[str] = bindparam(next(names), type_=String)

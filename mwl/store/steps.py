@@ -21,6 +21,7 @@ from mwl.query import START_DATE, Criterion, Op, WorklistQuery, holds
 from mwl.store import conditions, promoted
 from mwl.store.conditions import Condition
 from mwl.store.implied import implied
+from mwl.store.prepared import Prepared
 from mwl.store.selection import Row, Selection, Window
 from mwl.store.tables import patients, procedures, step_history, steps
 from mwl.store.transaction import Transaction
@@ -70,7 +71,7 @@ def load(tx: Transaction, refs: Sequence[StepRef]) -> list[WorklistItem]:
     found: dict[int, WorklistItem] = {}
     for begin in range(0, len(refs), SLICE):
         keys = [ref.key for ref in refs[begin : begin + SLICE]]
-        for row in tx.connection.execute(_ITEMS, {"keys": keys}):
+        for row in _ITEMS.all(tx.connection, {"keys": keys}):
             found[row.key] = _item(row)
     return [found[ref.key] for ref in refs if ref.key in found]
 
@@ -126,6 +127,8 @@ class Found:
         decided = [condition for each in query.criteria for condition in self._decided(each)]
         if not query.held:
             decided.append(conditions.SHOWN)
+        if conditions.only_open(decided):
+            decided.append(conditions.OPEN)
         self.selection = Selection(tx.connection, decided)
 
     def _decided(self, criterion: Criterion) -> Iterator[Condition]:
@@ -205,7 +208,7 @@ def seconds(start: str) -> float:
         return float("-inf")
 
 
-_ITEMS = (
+_ITEMS = Prepared(
     select(
         steps.c.key,
         steps.c.document,

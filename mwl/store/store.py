@@ -18,14 +18,15 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, literal, select
 
+from mwl import metrics
 from mwl.errors import Unavailable
 from mwl.store import engine as engines
 from mwl.store import migrations, tables
 from mwl.store.engine import Link, Lost
 from mwl.store.glance import Glance
-from mwl.store.handover import Handover
+from mwl.store.handover import Gathering, Handover
 from mwl.store.transaction import Transaction
-from mwl.store.writer import T, Work, Writer
+from mwl.store.writer import Change, T, Work, Writer
 
 READERS = 4
 """Threads that read; SQLite and the interpreter lock gain little from more."""
@@ -39,10 +40,15 @@ def utc_now() -> dt.datetime:
 
 
 def open_store(
-    url: str, *, migrate: bool = True, clock: Callable[[], dt.datetime] = utc_now, readers: int = READERS
+    url: str,
+    *,
+    migrate: bool = True,
+    clock: Callable[[], dt.datetime] | None = None,
+    readers: int = READERS,
 ) -> Store:
     """Open the database at *url*, with its schema brought up to date unless *migrate* is false.
 
+    A *clock* stands for all there are, the server's included; without one it is the machine's.
     Raises `BadDocument` for a URL that cannot be used, `Unavailable` when the database does not
     answer or, without *migrate*, has an older schema, and `SchemaTooNew`.
     """
@@ -57,16 +63,19 @@ def open_store(
 class Store:
     """Reads and writes; made by `open_store`."""
 
-    def __init__(self, engine: Engine, *, clock: Callable[[], dt.datetime], readers: int) -> None:
+    def __init__(self, engine: Engine, *, clock: Callable[[], dt.datetime] | None, readers: int) -> None:
         self.engine = engine
-        self._clock = clock
+        self._clock = clock or utc_now
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Listener]] = []
         self._handovers: WeakKeyDictionary[asyncio.AbstractEventLoop, Handover] = WeakKeyDictionary()
+        self._gatherings: WeakKeyDictionary[asyncio.AbstractEventLoop, Gathering[Change]] = (
+            WeakKeyDictionary()
+        )
         self._links: list[Link] = []
         self._own = threading.local()
         self._readers = ThreadPoolExecutor(readers, "mwl-reader", initializer=self._open_link)
-        self._writer = Writer(engine, clock, self._announce)
-        self._glance = Glance(engine, clock)
+        self._writer = Writer(engine, self._clock, self._announce, given=clock is not None)
+        self._glance = Glance(engine, self._clock)
 
     async def read(self, work: Work[T]) -> T:
         """Return what *work* returns, from one snapshot of the database; it must not change anything."""
@@ -85,7 +94,10 @@ class Store:
         Work may run twice (see `mwl.store.writer`), and in a batch with others: it confines itself
         to its transaction.  Cancelling the wait does not undo a change that has begun.
         """
-        return await self._handover().result(self._writer.submit(work))
+        handover = self._handover()
+        change = Change(work, wake=handover.wake)
+        self._gathering().add(change)
+        return await handover.result(change.future, together=True)
 
     def read_now(self, work: Work[T]) -> T:
         """Do as `read`, waiting: for commands, never in the event loop."""
@@ -108,6 +120,11 @@ class Store:
                 self._listeners.remove(entry)
 
         return end
+
+    @property
+    def waiting(self) -> int:
+        """How many changes wait for the database."""
+        return self._writer.waiting
 
     async def ping(self) -> None:
         """Raise `Unavailable` unless the database answers a query on the schema."""
@@ -132,6 +149,12 @@ class Store:
             found = self._handovers[loop] = Handover()
         return found
 
+    def _gathering(self) -> Gathering[Change]:
+        loop = asyncio.get_running_loop()
+        if (found := self._gatherings.get(loop)) is None:
+            found = self._gatherings[loop] = Gathering(self._writer.take)
+        return found
+
     def _open_link(self) -> None:
         self._own.link = Link(self.engine, writing=False)
         self._links.append(self._own.link)
@@ -151,7 +174,7 @@ class Store:
 
     def _read_once(self, work: Work[T]) -> T:
         link: Link = self._own.link
-        with link.transaction() as connection:
+        with metrics.store_seconds.time(), link.transaction() as connection:
             return work(Transaction(connection, self._clock()))
 
     def _announce(self, topics: set[str]) -> None:

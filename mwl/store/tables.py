@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     ForeignKey,
     Index,
     Integer,
@@ -24,10 +25,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    column,
+    false,
+    literal_column,
 )
 from sqlalchemy.types import BigInteger, TypeEngine
 
-from mwl.lifecycle import OutboxState, PerformedState, StepState
+from mwl.lifecycle import CLOSED, OutboxState, PerformedState, StepState
 
 metadata = MetaData(
     naming_convention={
@@ -60,6 +64,20 @@ def _one_of(column: str, states: type[StepState | PerformedState | OutboxState])
     return CheckConstraint(f"{column} IN ({allowed})", name=column)
 
 
+def _index(name: str, *columns: str, only: ColumnElement[bool]) -> Index:
+    """Return an index of the rows for which *only* holds."""
+    return Index(name, *columns, sqlite_where=only, postgresql_where=only)
+
+
+def unfinished(state: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return whether *state* is none of those a step ends in.
+
+    Written out, without parameters: a database takes an index of some rows only where it reads in the
+    query the very words that the index was made with.
+    """
+    return state.not_in([literal_column(f"'{each}'") for each in StepState if each in CLOSED])
+
+
 patients = Table(
     "patients", metadata, _key(),
     Column("patient_id", _text(), nullable=False),
@@ -68,6 +86,7 @@ patients = Table(
     _ref("merged_into", "patients", nullable=True),
     Column("document", Text, nullable=False),
     Column("revision", Integer, nullable=False, default=1),
+    Column("touched_at", _text(), nullable=False, default="", server_default=""),  # made or changed last
     UniqueConstraint("patient_id", "issuer"),
     sqlite_autoincrement=True,
 )  # fmt: skip
@@ -128,6 +147,8 @@ steps = Table(
     _one_of("state", StepState),
     UniqueConstraint("procedure_key", "step_id"),
     Index(None, "step_id"), Index(None, "start", "key"), Index(None, "modality", "start"),
+    _index("ix_steps_open", "start", "key", only=unfinished(column("state"))),
+    _index("ix_steps_open_modality", "modality", "start", "key", only=unfinished(column("state"))),
     sqlite_autoincrement=True,
 )  # fmt: skip
 
@@ -136,7 +157,10 @@ step_stations = Table(
     _ref("step_key", "steps"),
     Column("ae_title", _text(), nullable=False),
     Column("start", _text(), nullable=False, default=""),  # the step's: one index answers "station and day"
+    # Whether the step is closed; `transitions` keeps it.
+    Column("closed", Boolean, nullable=False, default=False, server_default=false()),
     Index(None, "ae_title", "start", "step_key"),
+    _index("ix_step_stations_open", "ae_title", "start", "step_key", only=column("closed").is_(false())),
 )  # fmt: skip
 
 step_history = Table(
@@ -271,6 +295,17 @@ outbox = Table(
         "(state IN ('delivered', 'discarded')) = (finished_at IS NOT NULL)", name="finished"
     ),
     Index(None, "state", "destination", "thread", "key"), Index(None, "state", "key"),
+    _index("ix_outbox_finished_at", "finished_at", only=column("finished_at").is_not(None)),
+)  # fmt: skip
+
+audit_spool = Table(
+    "audit_spool", metadata, _key(),  # what the collector has is deleted: see mwl.store.spool
+    Column("created_at", _text(), nullable=False),
+    Column("message", LargeBinary, nullable=False),  # the bytes that are sent
+    Column("lease_owner", _text(), nullable=True),
+    Column("lease_until", _text(), nullable=True),
+    Index(None, "created_at"),
+    sqlite_autoincrement=True,
 )  # fmt: skip
 
 callers = Table(

@@ -5,6 +5,9 @@ HL7, MPPS, the console and the clock come through here; what may follow what, an
 "mpps 1.2.3 CT1", "console anna", "clock").  The state column, (0040,0020) in the document, the revision
 and the history change together or not at all.
 
+A cancellation that comes when the exam has begun does not stop it (F-H09), and is remembered: what comes
+back because the exam counts as if it had never been is then no worklist's, but CANCELED.
+
 A hold is no state: it takes a step off every worklist and leaves it the state it has (C.4).  The clock
 holds what has been idle for too long (M12); such a step is back as soon as it is scheduled anew.
 """
@@ -13,15 +16,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, bindparam, exists, select, update
+from sqlalchemy import bindparam, exists, select, update
 
 from mwl import lifecycle
 from mwl.errors import Refusal, Refused
 from mwl.lifecycle import Actor, PerformedState, StepEvent, StepState
 from mwl.model import Element
-from mwl.store.prepared import new
+from mwl.store.prepared import Prepared, change, new
 from mwl.store.promoted import dump, load
-from mwl.store.tables import performed, performed_links, step_history, steps
+from mwl.store.tables import performed, performed_links, step_history, step_stations, steps
 from mwl.store.transaction import Transaction
 
 STATUS = "00400020"
@@ -29,8 +32,10 @@ STATUS = "00400020"
 
 # Lines of the history that are no events of a state: the first one, and what holds a step back.
 _CREATED, _HELD, _RELEASED = "create", "hold", "release"
+# What an order asks for when the exam has begun: it moves nothing then.
+_CANCELLED_LATE, _ORDERED_AGAIN = "asked to cancel", "ordered again"
 
-_NEW_START = "it has a new start"
+_NEW_START, _BEGUN = "it has a new start", "its exam has begun"
 
 
 def status(state: StepState) -> Element:
@@ -41,24 +46,46 @@ def status(state: StepState) -> Element:
 def advance(tx: Transaction, step_key: int, event: StepEvent, *, source: str, reason: str = "") -> StepState:
     """Let *event* happen to a step and return its state after it.
 
-    An event the table does not allow changes nothing: the state it is in comes back.  The row is
-    locked until the transaction ends.  Raises `Refused` (UNKNOWN).
+    An event the table does not allow changes nothing: the state it is in comes back; that its order was
+    cancelled is remembered all the same.  The row is locked until the transaction ends.  Raises `Refused`
+    (UNKNOWN).
     """
     row = _locked(tx, step_key)
     before = StepState(row.state)
     move = lifecycle.advance(before, event, lifecycle.actor(source))
     if move is None or (move.resting and runs(tx, step_key)):
+        if event is StepEvent.CANCEL and _comes_late(before, source) and not is_cancelled(tx, step_key):
+            _remember(tx, step_key, _CANCELLED_LATE, before.value, before, source=source, reason=_BEGUN)
         return before
     after = move.after
     document = {**load(row.document), STATUS: status(after)}
     _change(tx, row, {"state": after.value, "document": dump(document)})
+    if (before in lifecycle.CLOSED) is not (after in lifecycle.CLOSED):
+        _CLOSE.run(tx.connection, {"step": step_key, "closed": after in lifecycle.CLOSED})
     _remember(tx, step_key, event.value, before.value, after, source=source, reason=reason)
     return after
 
 
+def _comes_late(before: StepState, source: str) -> bool:
+    """Tell whether a cancellation found an exam that had begun; device and clock cancel no orders."""
+    begun = before not in lifecycle.WAITING | {StepState.CANCELLED}
+    return begun and lifecycle.actor(source) in {Actor.ORDER, Actor.PERSON}
+
+
 def runs(tx: Transaction, step_key: int) -> bool:
     """Tell whether a performed step of a step is IN PROGRESS."""
-    return bool(tx.connection.scalar(_RUNNING, {"step": step_key}))
+    return bool(_RUNNING.scalar(tx.connection, {"step": step_key}))
+
+
+def is_cancelled(tx: Transaction, step_key: int) -> bool:
+    """Tell whether the order of a step was cancelled and not ordered again, whatever was performed of it."""
+    return tx.connection.scalar(_LAST_OF_ORDER, {"step": step_key}) in (StepEvent.CANCEL, _CANCELLED_LATE)
+
+
+def ordered_again(tx: Transaction, step_key: int, *, source: str) -> None:
+    """Remember that the order of a step that has begun is cancelled no more."""
+    if is_cancelled(tx, step_key):
+        remark(tx, step_key, _ORDERED_AGAIN, source=source, reason=_BEGUN)
 
 
 def is_held(tx: Transaction, step_key: int) -> bool:
@@ -106,16 +133,16 @@ def remark(tx: Transaction, step_key: int, event: str, *, source: str, reason: s
     _remember(tx, step_key, event, state.value, state, source=source, reason=reason)
 
 
-def _locked(tx: Transaction, step_key: int) -> Row[Any]:
-    row = tx.connection.execute(_STEP, {"step": step_key}).one_or_none()
+def _locked(tx: Transaction, step_key: int) -> Any:
+    row = _STEP.first(tx.connection, {"step": step_key})
     if row is None:
         raise Refused(Refusal.UNKNOWN, "no such scheduled step", step=step_key)
     return row
 
 
-def _change(tx: Transaction, row: Row[Any], values: dict[str, Any]) -> None:
+def _change(tx: Transaction, row: Any, values: dict[str, Any]) -> None:
     changed = {**values, "revision": row.revision + 1, "updated_at": tx.stamp}
-    tx.connection.execute(_CHANGE, {"step": row.key, **changed})
+    change(steps, tuple(changed)).run(tx.connection, {"row": row.key, **changed})
 
 
 def _remember(
@@ -129,16 +156,39 @@ def _remember(
 
 
 # Built once: to build a statement costs more than to run it.
-_STEP = select(steps).where(steps.c.key == bindparam("step")).with_for_update()
-_CHANGE = update(steps).where(steps.c.key == bindparam("step"))
+_STEP = Prepared(select(steps).where(steps.c.key == bindparam("step")).with_for_update())
+_CLOSE = Prepared(
+    update(step_stations)
+    .where(step_stations.c.step_key == bindparam("step"))
+    .values(closed=bindparam("closed"))
+)
 _REMEMBER = new(step_history)
-_RUNNING = select(
-    exists()
-    .select_from(performed.join(performed_links))
-    .where(
-        performed_links.c.step_key == bindparam("step"),
-        performed.c.state == PerformedState.IN_PROGRESS.value,
+_RUNNING = Prepared(
+    select(
+        exists()
+        .select_from(performed.join(performed_links))
+        .where(
+            performed_links.c.step_key == bindparam("step"),
+            performed.c.state == PerformedState.IN_PROGRESS.value,
+        )
+        .label("runs")
     )
+)
+_LAST_OF_ORDER = (
+    select(step_history.c.event)
+    .where(
+        step_history.c.step_key == bindparam("step"),
+        step_history.c.event.in_(
+            [
+                StepEvent.CANCEL.value,
+                _CANCELLED_LATE,
+                StepEvent.REOPEN.value,
+                _ORDERED_AGAIN,
+            ]
+        ),
+    )
+    .order_by(step_history.c.key.desc())
+    .limit(1)
 )
 _LAST_HOLD = (
     select(step_history.c.source)

@@ -61,6 +61,7 @@ def apply(
         steps=tuple(dict.fromkeys(key for each in done for key in each.steps)),
         findings=tuple(finding for each in done for finding in each.findings),
         patients=tuple(dict.fromkeys(key for each in done for key in each.patients)),
+        made=tuple(key for each in done for key in each.made),
     )
 
 
@@ -70,7 +71,7 @@ def _update(
     patient = patients.find(tx, change.patient)
     if patient is None:
         made = (patients.create(tx, change.patient),) if message.keeps_unknown else ()
-        return Outcome(findings=_nobody_waits(message, change), patients=made)
+        return Outcome(findings=_nobody_waits(message, change), patients=made, made=made)
     patients.change(tx, patient, change.patient)
     visit = admission(change.visit)
     waiting = [step for step in _open_steps(tx, patient.key) if not _another(visit, step.visit)]

@@ -19,16 +19,29 @@ from mwl import metrics
 Readiness: TypeAlias = Callable[[], Awaitable[Mapping[str, bool]]]
 """Asks each part (database, dicom, hl7) whether it can do its work now."""
 
+Figures: TypeAlias = Callable[[], Awaitable[tuple[bytes, str]]]
+"""Returns the figures as text, and its media type."""
+
 Refresh: TypeAlias = Callable[[], Awaitable[None]]
 """Brings figures that are not counted as things happen up to date."""
+
+Detail: TypeAlias = Callable[[], Mapping[str, object]]
+"""Returns what else there is to tell."""
 
 _NOT_STORED = {"Cache-Control": "no-store"}
 
 
-def build(readiness: Readiness, refresh: Refresh | None = None) -> Starlette:
+def build(
+    readiness: Readiness,
+    refresh: Refresh | None = None,
+    collect: Figures | None = None,
+    detail: Detail | None = None,
+) -> Starlette:
     """Return the ASGI application.
 
-    *readiness* is asked at every request of ``/readyz``, *refresh* before every ``/metrics``.
+    *readiness* is asked at every request of ``/readyz``, *refresh* before every ``/metrics``; *collect*
+    gives the figures, where they are not those of this process alone; *detail* is shown beside readiness,
+    and changes nothing about it.
     """
 
     async def health(_request: Request) -> Response:
@@ -37,13 +50,13 @@ def build(readiness: Readiness, refresh: Refresh | None = None) -> Starlette:
     async def ready(_request: Request) -> Response:
         parts = dict(await readiness())
         missing = [name for name, able in parts.items() if not able]
-        body = {"ready": not missing, "not_ready": missing, "parts": parts}
+        body = {"ready": not missing, "not_ready": missing, "parts": parts, **(detail() if detail else {})}
         return JSONResponse(body, status_code=503 if missing else 200, headers=_NOT_STORED)
 
     async def figures(_request: Request) -> Response:
         if refresh is not None:
             await refresh()
-        text, media_type = metrics.exposition()
+        text, media_type = await collect() if collect else metrics.exposition()
         return Response(text, media_type=media_type)
 
     pages = {"/healthz": health, "/readyz": ready, "/metrics": figures}

@@ -9,21 +9,24 @@ whole set, as it does in the broker.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from mwl.config import Configuration, Device, profile_folders
+from mwl.config import Configuration, Device, SharedBy, profile_folders
 from mwl.dicom.answering import Question
+from mwl.dicom.devices import as_it_came
 from mwl.dicom.encoding import encode_dataset
 from mwl.errors import BadDocument, Problem, Refusal, Refused
 from mwl.mapping.devices.device import DeviceProfile, DeviceProfiles, load_devices
+from mwl.mapping.devices.sharing import serving
 from mwl.mapping.facts import Facts, SiteFacts
 from mwl.mapping.text.charset import parse_terms
 from mwl.mapping.written import Written
 from mwl.model import Document
-from mwl.yamldoc import suggestion
+from mwl.yamldoc import Place, suggestion
 
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 _CHARACTER_SET = "00080005"
@@ -46,6 +49,15 @@ class Caller(Protocol):
 
     @property
     def implementation_version(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What serves a query: an entry of `devices:`, and which of its profiles."""
+
+    label: str
+    profile: DeviceProfile
+    place: Place  # in the configuration, of what names the profile
 
 
 class Bench:
@@ -75,7 +87,22 @@ class Bench:
         entry whose profile or variables are wrong.
         """
         label, device = self.entry(ae)
-        return label, self._bound(self.profiles, device.profile, label, device)
+        place = ("devices", label)
+        return label, self._bound(self.profiles, device.profile, device.vars, place)
+
+    def serving(self, ae: str, facts: Facts, question: Question) -> Served:
+        """Return what serves *question*, asked by *ae*; several may share its AE title (P1).
+
+        Raises as `profile` does.
+        """
+        label, own = self.profile(ae)
+        shared = self.configuration.devices[label].shared_by
+        others = [self._shared(label, index, each) for index, each in enumerate(shared)]
+        asked = as_it_came(question.identifier, question.transfer_syntax) if others else None
+        chosen = serving(own, others, facts, asked)
+        at = next((index for index, each in enumerate(others) if each is chosen), None)
+        keys = ("profile",) if at is None else ("shared_by", at)
+        return Served(label, chosen, ("devices", label, *keys))
 
     def entry(self, ae: str) -> tuple[str, Device]:
         """Return the entry of `devices:` for *ae*: its own, else that of anyone; raise `Refused`."""
@@ -93,9 +120,9 @@ class Bench:
         holds several profiles means its last.  Raises as `profile` does.
         """
         label, device = self.entry(ae)
-        path = Path(path_or_name)
+        path, place = Path(path_or_name), ("devices", label)
         if path_or_name in self.profiles.names:
-            return self._bound(self.profiles, path_or_name, label, device)
+            return self._bound(self.profiles, path_or_name, device.vars, place)
         if not path.is_file():
             known = suggestion(path_or_name, self.profiles.names)
             raise Refused(Refusal.UNKNOWN, f"there is no profile and no file {path_or_name!r}{known}")
@@ -103,7 +130,7 @@ class Bench:
         here = [each for each in profiles.written.values() if each.file == str(path)]
         if not here:
             raise Refused(Refusal.UNKNOWN, f"{path} holds no profile")
-        return self._bound(profiles, max(here, key=_line).name, label, device)
+        return self._bound(profiles, max(here, key=_line).name, device.vars, place)
 
     def facts(self, ae: str, captured: Caller | None = None, now: dt.datetime | None = None) -> Facts:
         """Return what a profile may know: of the caller of a *captured* query, or of *ae* alone.
@@ -139,15 +166,20 @@ class Bench:
             keys = encode_dataset(keys, transfer_syntax, parse_terms(label))
         return Question(keys, transfer_syntax, fuzzy=fuzzy, timezone=timezone)
 
-    def _bound(self, profiles: DeviceProfiles, name: str, label: str, device: Device) -> DeviceProfile:
+    def _shared(self, label: str, index: int, each: SharedBy) -> DeviceProfile:
+        return self._bound(self.profiles, each.profile, each.vars, ("devices", label, "shared_by", index))
+
+    def _bound(
+        self, profiles: DeviceProfiles, name: str, given: Mapping[str, Any], place: Place
+    ) -> DeviceProfile:
         if name not in profiles.names:
             message = f"there is no profile {name!r} for devices{suggestion(name, profiles.names)}"
-            raise BadDocument([self.configuration.problem(("devices", label, "profile"), message)])
+            raise BadDocument([self.configuration.problem((*place, "profile"), message)])
 
         def blame(variable: str, message: str) -> Problem:
-            return self.configuration.problem(("devices", label, "vars", variable), f"vars: {message}")
+            return self.configuration.problem((*place, "vars", variable), f"vars: {message}")
 
-        return profiles.bind(name, device.vars, self.site, blame)
+        return profiles.bind(name, given, self.site, blame)
 
 
 def _line(profile: Written) -> int:

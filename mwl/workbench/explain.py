@@ -44,6 +44,7 @@ class Device:
     written: str  # file:line that names the profile, or "default"
     profile: DeviceProfile
     files: tuple[tuple[str, str], ...]  # name and file of each profile in the chain, the device's own first
+    recognised: str = ""  # file:line of the `match` that chose it, where devices share the AE title
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def explain(
     whereabouts = locate(tx, sought, f"{facts.now:%Y%m%d%H%M%S}") if sought else None
     named = whereabouts.items if whereabouts else ()
     try:
-        device = device_of(bench, ae)
+        device = device_of(bench, ae, facts, question)
         result = _told(
             tx, question, device.profile, facts, bench.zone, frozenset(item.ref.key for item in named)
         )
@@ -148,13 +149,18 @@ def explain(
     return Explanation(peer, facts, device, captured, result, whereabouts, fates)
 
 
-def device_of(bench: Bench, ae: str) -> Device:
-    """Return what answers *ae*; raises as `Bench.profile` does."""
-    label, profile = bench.profile(ae)
-    written = bench.profiles.written
-    files = tuple((name, written[name].file) for name in reversed(profile.written.chain))
-    place = ("devices", label, "profile")
-    return Device(label, bench.configuration.origin(place), profile, files)
+def device_of(bench: Bench, ae: str, facts: Facts, question: Question) -> Device:
+    """Return what answers *question* of *ae*; raises as `Bench.profile` does."""
+    served, written = bench.serving(ae, facts, question), bench.profiles.written
+    files = tuple((name, written[name].file) for name in reversed(served.profile.written.chain))
+    recognition = served.profile.recognition if "shared_by" in served.place else None
+    return Device(
+        served.label,
+        bench.configuration.origin(served.place),
+        served.profile,
+        files,
+        recognition.origin if recognition else "",
+    )
 
 
 def _told(

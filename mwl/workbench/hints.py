@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mwl.dicom import status
+from mwl.dicom.encoding import Undecodable
 from mwl.dicom.worklist import WORKLIST_FIND
 from mwl.mapping import paths
 from mwl.model import STEP_SEQUENCE, text
 from mwl.model import items as items_of
 from mwl.query import START_DATE
 from mwl.store.associations import AssociationRecord
+from mwl.workbench import observed, samples
 from mwl.workbench.explain import Explanation, Told
 
 _QUERY_RETRIEVE = "1.2.840.10008.5.1.4.1.2."
@@ -44,6 +46,7 @@ class HintKind(StrEnum):
     WRONG_CLASS = "wrong class"  # Query/Retrieve in the worklist's place (F09)
     MESSAGE_ID = "message id"  # the request came without (F52)
     PROFILE_CHANGED = "profile changed"  # since the broker answered
+    CHARACTER_SET = "character set"  # its text is not in the one it declares (F43)
     LOCAL_FILTER = "local filter"  # the device filters what it got (F13)
     WARNING_STATUS = "warning status"  # FF01, which some consoles take for a failure
     UNSUPPORTED_KEYS = "unsupported keys"  # keys that are not matched
@@ -67,7 +70,7 @@ def hints(explanation: Explanation) -> list[Hint]:
     """Return the hints that apply."""
     found = [*_about_caller(explanation), *_about_time(explanation)]
     if explanation.told:
-        found += [*_about_profile(explanation), *_about_list(explanation.told)]
+        found += [*_about_label(explanation), *_about_profile(explanation), *_about_list(explanation.told)]
     return found
 
 
@@ -142,6 +145,23 @@ def _clock(days: int, *, captured: bool) -> str:
         off = f"{distance} {'behind' if days < 0 else 'ahead'}"
         return f"device date is {off}: look at its clock, or at the day chosen on its console"
     return f"the day asked for is {distance} {'before' if days < 0 else 'after'} today"
+
+
+def _about_label(explanation: Explanation) -> Iterator[Hint]:
+    device, captured = explanation.device, explanation.captured
+    if captured is None or device is None or device.profile.relabelling is not None:
+        return
+    try:
+        keys, looks = samples.decoded(captured.identifier, captured.transfer_syntax)
+    except Undecodable:
+        return
+    if looks:
+        stated = observed.label(keys) or "none"
+        text_ = (
+            f"the text of its keys cannot be in the character set it declares ({stated}); "
+            f"it looks like {looks}: accept.charset_label"
+        )
+        yield Hint(HintKind.CHARACTER_SET, text_)
 
 
 def _about_profile(explanation: Explanation) -> Iterator[Hint]:

@@ -104,7 +104,7 @@ class _Drafting:
                 implementation_uid=sample.implementation_uid,
                 implementation_version=sample.implementation_version,
             )
-            fitting.update(self._profiles.matching(facts)[:1])
+            fitting.update(self._profiles.matching(facts, sample.keys)[:1])
         for name, seen in fitting.most_common():
             if self._needs_nothing(name):
                 return name, f"its `match` names such a device: {self._seen(seen)}"
@@ -266,6 +266,14 @@ class _Drafting:
                 "# default_key: {SPS.ScheduledStationAETitle: $calling_ae}"
                 f" # no station: {self._seen(number - with_station)}"
             )
+        yield from self._labels()
+
+    def _labels(self) -> Iterator[str]:
+        found = Counter((observed.label(each.keys), each.looks) for each in self._samples if each.looks)
+        for (label, looks), seen in found.most_common():
+            form = f"when_bytes_look: {looks}" + (f", as_label: {_quoted(label)}" if label else "")
+            told = f"its text cannot be in the character set it declares: {self._seen(seen)}"
+            yield f"# accept: {{charset_label: {{{form}}}}} # {told}"
 
     def _seen(self, seen: int, of: int | None = None) -> str:
         number = of or len(self._samples)

@@ -68,8 +68,12 @@ def keys(samples: Sequence[Sample]) -> list[KeyUse]:
 
 def charsets(samples: Sequence[Sample]) -> list[tuple[str, int]]:
     """Return the character sets that *samples* declare ("" for none), the most usual first."""
-    labels = ("\\".join(texts(sample.keys.get(_CHARACTER_SET))) for sample in samples)
-    return Counter(labels).most_common()
+    return Counter(label(sample.keys) for sample in samples).most_common()
+
+
+def label(keys: Document) -> str:
+    """Return the character set that an identifier declares, "" for none."""
+    return "\\".join(texts(keys.get(_CHARACTER_SET)))
 
 
 def transfer_syntaxes(samples: Sequence[Sample]) -> list[tuple[tuple[str, ...], int]]:

@@ -30,12 +30,14 @@ from typing import Final
 from mwl.config import ANYONE
 from mwl.dicom import answering
 from mwl.dicom.answering import Asked, Question
+from mwl.dicom.devices import as_it_came
 from mwl.dicom.encoding import decode_dataset, encode_dataset
 from mwl.dicom.keys import MATCHING, UNMATCHED
 from mwl.errors import MwlError
 from mwl.lifecycle import CLOSED
 from mwl.mapping import paths
 from mwl.mapping.devices.device import DeviceProfile, Excluded, Facts, Withheld
+from mwl.mapping.devices.sharing import serving
 from mwl.mapping.text.charset import DEFAULT
 from mwl.model import STEP_SEQUENCE, Document, StepRef, WorklistItem, text, values
 from mwl.query import START_DATE, START_TIME, Criterion, Path, holds
@@ -75,16 +77,18 @@ def examine(
     profiles: Mapping[str, DeviceProfile],
     called_ae: str,
     now: dt.datetime,
+    shared_by: Mapping[str, Sequence[DeviceProfile]] | None = None,
 ) -> dict[int, Examined]:
     """Hold the steps *keys* against the configured devices, *profiles* by their entries.
 
+    *shared_by* are those of devices that share an entry: what it asked last tells which is meant.
     *now* is the site's time, aware.  A step that is done, held or gone is in nobody's list: nothing is
     found about it.
     """
     refs = [StepRef(key, 0, 0, 0) for key in keys]
     items = {item.ref.key: item for item in steps.load(tx, refs)}
     known = doubts.of_steps(tx, keys)
-    bench = _Offers(profiles, called_ae, now, lambda ae: queries.last(tx, ae))
+    bench = _Offers(profiles, shared_by or {}, called_ae, now, lambda ae: queries.last(tx, ae))
     return {
         key: Examined(
             tuple(bench.found(items[key])) if key in items else (),
@@ -100,11 +104,13 @@ class _Offers:
     def __init__(
         self,
         profiles: Mapping[str, DeviceProfile],
+        shared_by: Mapping[str, Sequence[DeviceProfile]],
         called_ae: str,
         now: dt.datetime,
         last: Callable[[str], CapturedQuery | None],
     ) -> None:
-        self._profiles, self._called_ae, self._now, self._last = profiles, called_ae, now, last
+        self._profiles, self._shared_by = profiles, shared_by
+        self._called_ae, self._now, self._last = called_ae, now, last
         self._captured: dict[str, CapturedQuery | None] = {}
         self._asked: dict[tuple[str, frozenset[Path]], Asked | None] = {}
 
@@ -156,6 +162,9 @@ class _Offers:
     def _read(self, label: str, kept: frozenset[Path]) -> Asked | None:
         captured, profile = self._query(label), self._profiles[label]
         zone = self._now.tzinfo or dt.UTC
+        if others := self._shared_by.get(label):
+            asked = as_it_came(captured.identifier, captured.transfer_syntax) if captured else None
+            profile = serving(profile, others, self._facts(label, captured), asked)
         for question in _questions(captured, kept):
             try:
                 return answering.read(question, profile, self._facts(label, captured), zone)

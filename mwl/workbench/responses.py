@@ -41,10 +41,8 @@ def response_to(asked: Asked, entry: Entry) -> Response:
     try:
         composed = answering.compose(asked, item, recorder)
     except Withheld as left_out:
-        notes = tuple(recorder.notes)
-        origin = left_out.origin or (notes[-1].origin if notes else "")
-        intended = isinstance(left_out, Excluded)
-        return Response(item, keys, notes, None, left_out.reason, left_out.path, origin, intended)
+        notes, intended = tuple(recorder.notes), isinstance(left_out, Excluded)
+        return Response(item, keys, notes, None, left_out.reason, left_out.path, left_out.origin, intended)
     except MwlError as error:
         return Response(item, keys, tuple(recorder.notes), None, str(error))
     returned = asked.profile.written.data.get("return")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mwl.dicom.encoding import MAX_BYTES, Undecodable, decode_dataset
 from mwl.errors import BadDocument, Problem
+from mwl.mapping.devices.operations.relabel import suspected
 from mwl.model import Document
 from mwl.store.associations import AssociationRecord
 from mwl.store.queries import CapturedQuery
@@ -32,12 +33,14 @@ class Sample:
     count: int = 1
     status: str = ""
     profile: str = ""  # the one it was answered by
+    looks: str = ""  # what its text is in, where its label cannot be right: `charset_label.when_bytes_look`
 
 
 def of(query: CapturedQuery, zone: dt.tzinfo) -> Sample:
     """Return a captured query as a sample; raise `Undecodable` where its identifier is no data set."""
+    keys, looks = decoded(query.identifier, query.transfer_syntax)
     return Sample(
-        decode_dataset(query.identifier, query.transfer_syntax),
+        keys,
         query.calling_ae,
         query.implementation_uid,
         query.implementation_version,
@@ -47,7 +50,18 @@ def of(query: CapturedQuery, zone: dt.tzinfo) -> Sample:
         query.count,
         query.status,
         query.profile,
+        looks,
     )
+
+
+def decoded(identifier: bytes, transfer_syntax: str) -> tuple[Document, str]:
+    """Return an identifier, and what its text is in where its label cannot be right; raise `Undecodable`."""
+    found: list[str] = []
+
+    def note(stated: str, text: bytes) -> None:
+        found.append(suspected(stated, text) or "")
+
+    return decode_dataset(identifier, transfer_syntax, note), next(iter(found), "")
 
 
 def read(path: Path, calling_ae: str) -> Sample:
@@ -66,9 +80,10 @@ def read(path: Path, calling_ae: str) -> Sample:
     if not isinstance(found.keys, bytes):
         return Sample(found.keys, calling_ae)
     try:
-        return Sample(decode_dataset(found.keys, found.transfer_syntax), calling_ae)
+        keys, looks = decoded(found.keys, found.transfer_syntax)
     except Undecodable as error:
         raise BadDocument([Problem(str(path), 1, 1, str(error))]) from None
+    return Sample(keys, calling_ae, looks=looks)
 
 
 def asked(samples: Sequence[Sample]) -> tuple[int, dt.datetime | None, dt.datetime | None]:

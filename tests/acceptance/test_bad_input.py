@@ -152,7 +152,7 @@ def test_f_c41_a_database_that_is_gone_fails_the_query(broker: Any, mllp_send: A
 def test_a_wrong_configuration_is_refused_with_every_mistake(broker: Any) -> None:
     """Exit code 78, and each mistake at its line and column with a suggestion."""
     (broker.folder / "wrong.yaml").write_text(
-        "dicom:\n  listn: 127.0.0.1:0\n  ae_title: THIS_IS_MUCH_TOO_LONG\nweb: {limits: 3}\nsystems: {RIS: {status: {to: nowhere}}}\n",
+        "dicom:\n  listn: 127.0.0.1:0\n  ae_title: THIS_IS_MUCH_TOO_LONG\nweb: {limit: 3}\nsystems: {RIS: {status: {to: nowhere}}}\n",
         "utf-8",
     )
 

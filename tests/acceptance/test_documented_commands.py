@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 import re
 import shlex
 import subprocess
@@ -15,6 +17,7 @@ import click
 import pytest
 
 from mwl.cli import cli
+from mwl.cli import run as cli_run
 from mwl.store import Transaction, open_store, outbox, performed
 
 ROOT = Path(__file__).parent.parent.parent
@@ -60,20 +63,49 @@ def perform(tx: Transaction) -> None:
     performed.create(tx, "1.2.276.0.99.7.1", document, calling_ae="CT1", told=())
 
 
-def run(broker: Any, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command as its page means it."""
+APART = {"check", "demo", "users"}
+"""Commands that have a process to themselves: they read its input or its surroundings, or serve."""
+
+
+@pytest.fixture
+def typed(
+    broker: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[[list[str]], tuple[int, str]]]:
+    """Run a command as its page means it, in this process: a hundred interpreters take a minute to start."""
+    addresses = {text: ":".join(map(str, broker.addresses[name])) for text, name in STANDARD.items()}
+    monkeypatch.chdir(broker.folder)
+    monkeypatch.setenv("MWL_CONFIG", str(broker.folder / "mwl.yaml"))
+    for name, (host, port) in broker.addresses.items():
+        monkeypatch.setenv(f"MWL_{name.upper()}__LISTEN", f"{host}:{port}")
+    root, package = logging.getLogger(), logging.getLogger("mwl")
+    before = root.handlers[:], root.level, package.level
+
+    def call(arguments: list[str]) -> tuple[int, str]:
+        meant = [addresses.get(argument, argument) for argument in arguments]
+        if arguments[0] in APART:
+            done = apart(broker, meant)
+            return done.returncode, done.stderr
+        capsys.readouterr()
+        code = cli_run(meant)
+        return code, capsys.readouterr().err
+
+    yield call
+    root.handlers[:], root.level, package.level = before
+
+
+def apart(broker: Any, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own."""
     if arguments[0] == "check":  # of a broker that does not run: the ports of this one are taken
+        without = {name: value for name, value in os.environ.items() if not name.startswith("MWL_")}
         return subprocess.run(
             [sys.executable, "-m", "mwl", *arguments],
-            capture_output=True, text=True, timeout=60, cwd=broker.folder, check=False,
+            capture_output=True, text=True, timeout=60, cwd=broker.folder, env=without, check=False,
         )  # fmt: skip
-    addresses = {text: ":".join(map(str, broker.addresses[name])) for text, name in STANDARD.items()}
-    return broker.run(*(addresses.get(argument, argument) for argument in arguments))  # type: ignore[no-any-return]
+    return broker.run(*arguments)  # type: ignore[no-any-return]
 
 
-@pytest.mark.timeout(600)  # the field engineer's page starts a hundred processes
 @pytest.mark.parametrize("path", [path for path in PAGES if shown(path)], ids=lambda path: path.name)
-def test_every_command_of_a_page_ends_as_it_says(broker, path):
+def test_every_command_of_a_page_ends_as_it_says(typed, path):
     """In the order of the page, on a broker of its own; `mwl serve` is that broker."""
     ended = []
     for arguments, expected in shown(path):
@@ -82,10 +114,8 @@ def test_every_command_of_a_page_ends_as_it_says(broker, path):
             assert serve is not None
             serve.make_context("serve", arguments[1:])
             continue
-        done = run(broker, arguments)
-        ended.append(
-            (shlex.join(arguments), done.returncode, done.stderr if done.returncode != expected else "")
-        )
+        code, told = typed(arguments)
+        ended.append((shlex.join(arguments), code, told if code != expected else ""))
 
     expected_codes = [(shlex.join(a), code, "") for a, code in shown(path) if a[0] != "serve"]
     assert ended == expected_codes

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from acceptance.mpps_play import DEVICES, play
-from acceptance.mpps_vectors import ELSEWHERE, INEXPRESSIBLE, VECTORS, Says, Sees, Step, Vector
+from acceptance.mpps_vectors import ELSEWHERE, INEXPRESSIBLE, VECTORS, WHAT, Says, Sees, Step, Vector
 from foreign.dicom.performing import REPORTERS
 
 MAPPINGS = str(Path(__file__).parent / "mappings")
@@ -75,9 +75,17 @@ def _vectors(played: Any) -> str:
         ]
         said = "; ".join(map(_step, vector.steps))
         rows.append(
-            [vector.id, _device(vector), said, " ".join(vector.told) or "nothing", *cells, vector.why]
+            [
+                vector.id,
+                WHAT[vector.id],
+                _device(vector),
+                said,
+                " ".join(vector.told) or "nothing",
+                *cells,
+                vector.why,
+            ]
         )
-    return _table(["vector", "device", "says, and sees", "the RIS hears", *CLIENTS, "remark"], rows)
+    return _table(["vector", "about", "device", "says, and sees", "the RIS hears", *CLIENTS, "remark"], rows)
 
 
 def _device(vector: Vector) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,11 @@ def made(watched: Watched, **settings: Any) -> QueryCapture:
 
 def kept(store: Store) -> list[CapturedQuery]:
     return store.read_now(lambda tx: queries.browse(tx, limit=1000))
+
+
+def octets(folder: Path) -> int:
+    """Return how much of the disk the database takes."""
+    return sum(each.stat().st_size for each in folder.glob("mwl.db*"))
 
 
 def lost(reason: str) -> float:
@@ -295,3 +301,53 @@ async def test_starting_and_stopping_twice_is_allowed(store: Store, watched: Wat
     await part.stop()
 
     assert len(kept(store)) == 1
+
+
+async def test_a_rush_of_many_devices_is_bounded(
+    store: Store, watched: Watched, monkeypatch: Any, tmp_path: Path
+) -> None:
+    """In memory by the queue, on disk by rows of a device and of all, each no longer than is kept."""
+    monkeypatch.setattr(queries, "KEPT", 120)
+    before, part = lost("too many waiting"), made(watched, per_device=10)
+    waiting, sizes = 0, []
+    await part.start()
+
+    for rush in range(3):
+        for n in range(40):
+            for device in range(20):
+                words = b"%d %d" % (rush, n)
+                part.answered(seen(calling=f"CT{device}", identifier=words.ljust(queries.IDENTIFIER)))
+            waiting = max(waiting, len(part._queue))
+        part._woken.set()
+        while part._queue:
+            await watched.begun.get()
+        await store.read(lambda tx: queries.browse(tx, limit=1))
+        sizes.append(octets(tmp_path))
+    await part.stop()
+
+    rows = kept(store)
+    assert waiting <= capture.WAITING
+    assert lost("too many waiting") > before
+    assert len(rows) == 120
+    assert max(Counter(each.calling_ae for each in rows).values()) <= 10
+    assert sizes[2] < sizes[1] * 1.2  # what is forgotten makes room for what comes
+
+
+async def test_a_flood_of_strangers_is_bounded_and_takes_no_room_from_devices(
+    store: Store, watched: Watched
+) -> None:
+    """From ever new addresses, under ever new titles."""
+    part = made(watched, unknown="hold")
+    part.answered(seen())
+    await part.start()
+    for n in range(2000):
+        stranger = AssociationFacts(f"X{n}", "MWL", f"10.1.{n >> 8}.{n & 255}")
+        part.answered(Observation(stranger, UNKNOWN, EXPLICIT, b"key %d" % n, None, 0x0124))
+        if n % 100 == 0:
+            await watched.begun.get()
+    await part.stop()
+
+    rows = kept(store)
+    assert sum(each.held for each in rows) <= queries.HELD
+    assert [each.calling_ae for each in rows if not each.held] == ["CT1"]
+    assert len(part._quarantine._allowances) <= 1000

@@ -15,14 +15,15 @@ from mwl.broker import cleaner
 from mwl.broker.cleaner import Cleaner
 from mwl.config import Capture, Retention
 from mwl.errors import Unavailable
-from mwl.store import Store, journal, messages, open_store, queries, retention
+from mwl.store import Store, Transaction, journal, messages, open_store, outbox, patients, queries, retention
 from mwl.store.journal import Wanted
 from mwl.store.messages import MessageRecord
 from mwl.store.queries import CapturedQuery
 from mwl.store.transaction import stamp
 
 NOW = dt.datetime(2026, 7, 5, 12, 0, tzinfo=dt.UTC)
-KEPT = Retention(messages="30d")  # type: ignore[arg-type]
+KEPT = Retention(messages="30d", sent="forever")  # type: ignore[arg-type]
+FOREVER = Retention(messages="forever", sent="forever")  # type: ignore[arg-type]
 CAPTURED = Capture(age="forever")  # type: ignore[arg-type]
 
 
@@ -33,6 +34,9 @@ class Watched:
         self.store = store
         self.written: asyncio.Queue[Any] = asyncio.Queue()
         self.failures: list[Exception] = []
+
+    async def read(self, work: Any) -> Any:
+        return await self.store.read(work)
 
     async def write(self, work: Any) -> Any:
         if self.failures:
@@ -107,7 +111,7 @@ async def test_old_queries_go_too(store: Store, caplog: pytest.LogCaptureFixture
     watched = Watched(store)
     made = Cleaner(
         watched,  # type: ignore[arg-type]
-        Retention(messages="forever"),  # type: ignore[arg-type]
+        FOREVER,
         Capture(age="30d", per_device=3),  # type: ignore[arg-type]
     )
 
@@ -118,6 +122,35 @@ async def test_old_queries_go_too(store: Store, caplog: pytest.LogCaptureFixture
     assert [each.identifier for each in store.read_now(queries.browse)] == [b"0", b"1", b"2"]
     (line,) = [record for record in caplog.records if record.getMessage() == "old queries deleted"]
     assert line.fields == {"queries": 2}
+
+
+async def test_what_was_sent_and_who_is_left_without_procedures_go_too(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """How many rows and patients that were is said once."""
+    caplog.set_level(logging.INFO, "mwl")
+    store._writer._clock = lambda: NOW - dt.timedelta(days=40)
+
+    def old(tx: Transaction) -> None:
+        outbox.enqueue(tx, destination="RIS", thread="a", facts={})
+        outbox.delivered(tx, 1)
+        outbox.enqueue(tx, destination="RIS", thread="b", facts={})
+        patients.create(tx, {"00100020": {"vr": "LO", "Value": ["PID001"]}})
+
+    store.write_now(old)
+    store._writer._clock = lambda: NOW
+    watched = Watched(store)
+    kept = Retention(messages="forever", finished="30d", sent="30d")  # type: ignore[arg-type]
+    made = Cleaner(watched, kept, CAPTURED)  # type: ignore[arg-type]
+
+    await made.start()
+    for _ in ("queries", "exams", "patients", "rows"):
+        await watched.written.get()
+    await made.stop()
+
+    assert [row.key for row in store.read_now(outbox.browse)] == [2]
+    told = {record.getMessage(): record.fields for record in caplog.records}
+    assert told == {"patients without procedures deleted": {"patients": 1}, "sent rows deleted": {"rows": 1}}
 
 
 async def test_a_failure_is_told_and_the_cleaner_goes_on(
@@ -142,7 +175,7 @@ async def test_a_failure_is_told_and_the_cleaner_goes_on(
 async def test_a_reload_takes_effect_at_once(store: Store) -> None:
     """From keeping for ever to thirty days: nobody waits for an hour to pass."""
     watched = Watched(store)
-    made = Cleaner(watched, Retention(messages="forever"), CAPTURED)  # type: ignore[arg-type]
+    made = Cleaner(watched, FOREVER, CAPTURED)  # type: ignore[arg-type]
     await made.start()
     await asyncio.sleep(0)  # it finds nothing to do, and rests
 
@@ -155,7 +188,7 @@ async def test_a_reload_takes_effect_at_once(store: Store) -> None:
 
 async def test_starting_and_stopping_twice_is_allowed(store: Store) -> None:
     """Like every part."""
-    made = Cleaner(store, Retention(messages="forever"), CAPTURED)  # type: ignore[arg-type]
+    made = Cleaner(store, FOREVER, CAPTURED)
 
     await made.stop()
     await made.start()

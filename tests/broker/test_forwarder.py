@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,89 @@ async def test_a_refusal_is_parked(
     assert "DOE" not in str(told.fields)
 
 
+SERIES: Document = {"00400254": {"vr": "LO", "Value": ["goes on"]}}
+
+
+def go_on(store: Store, uid: str) -> None:
+    """Change a performed step and leave it in progress, as the service does."""
+
+    def work(tx: Transaction) -> None:
+        step = performed.update(tx, uid, SERIES, calling_ae="CT1", told=()).step
+        onward.send_next(tx, step, [Copy(SET, _kept(tx, step.key, SET, SERIES))], PACS)
+
+    store.write_now(work)
+
+
+class Forgetful:
+    """A peer that knows the steps it was told of, until it has lost them; *takes* is whether any again."""
+
+    def __init__(self, *, takes: bool = True) -> None:
+        self.known: set[str] = set()
+        self._creates = 0
+        self._takes = takes
+
+    def __call__(self, told: Told) -> int:
+        if told.operation == "N-CREATE":
+            self._creates += 1
+            if self._creates > 1 and not self._takes:
+                return 0x0110
+            self.known.add(told.uid)
+        return 0x0000 if told.uid in self.known else 0x0112
+
+
+async def test_a_peer_that_has_lost_a_step_gets_it_again(
+    store: Store, pacs: Receiver, start: Start, caplog: Any
+) -> None:
+    """Its data is gone, and it does not know the instance (0112): from the N-CREATE on, in order."""
+    peer = pacs.reply = Forgetful()
+    begin(store, "1.2.1")
+    go_on(store, "1.2.1")
+    with caplog.at_level(logging.WARNING, "mwl"):
+        await start(pacs)
+        await settled(store, DELIVERED, DELIVERED)
+        peer.known.clear()
+        await asyncio.to_thread(end, store, "1.2.1")
+        await settled(store, *[DELIVERED] * 3)
+
+    asked = [each.raw for each in pacs.told]
+    assert asked == [raw(each) for each in (STEP, SERIES, END, STEP, SERIES, END)]
+    (told,) = [each for each in caplog.records if each.getMessage() == "performed step sent anew"]
+    assert (told.fields["destination"], told.fields["requests"]) == ("PACS", 2)
+
+
+@pytest.mark.parametrize("state", [PARKED, DISCARDED])
+async def test_what_a_peer_never_took_is_not_sent_anew(
+    store: Store, pacs: Receiver, start: Start, state: OutboxState
+) -> None:
+    """The N-CREATE was refused, or a person decided against it: the N-SET waits for her as well."""
+    change = outbox.discard if state is DISCARDED else lambda tx, key: outbox.parked(tx, key, "answered 0110")
+    begin(store, "1.2.1")
+    (first,) = rows(store)
+    store.write_now(lambda tx: change(tx, first.key))
+    end(store, "1.2.1")
+    pacs.reply = Forgetful()
+
+    await start(pacs)
+    _, last = await settled(store, state, PARKED)
+
+    assert (said(pacs.told), last.last_error) == ([("N-SET", "1.2.1")], "answered 0112")
+
+
+async def test_what_a_peer_does_not_take_again_is_parked(store: Store, pacs: Receiver, start: Start) -> None:
+    """Once, with what it said of the N-SET."""
+    peer = pacs.reply = Forgetful(takes=False)
+    begin(store, "1.2.1")
+    await start(pacs)
+    await settled(store, DELIVERED)
+    peer.known.clear()
+    await asyncio.to_thread(end, store, "1.2.1")
+
+    _, last = await settled(store, DELIVERED, PARKED)
+
+    assert [each.operation for each in pacs.told] == ["N-CREATE", "N-SET", "N-CREATE"]
+    assert last.last_error == "answered 0112"
+
+
 async def test_an_answer_that_was_lost_is_remembered_while_the_peer_is_away(
     store: Store, pacs: Receiver, start: Start
 ) -> None:
@@ -369,6 +453,55 @@ async def test_a_stopped_forwarder_gives_back_what_it_claimed(
     found = rows(store)
     assert [row.state for row in found] == [DELIVERED, *[PENDING] * 4]
     assert {(row.attempts, row.lease_owner) for row in found[1:]} == {(0, None)}
+
+
+async def test_a_stopped_forwarder_hangs_up_on_a_peer_that_is_silent(
+    store: Store, pacs: Receiver, start: Start
+) -> None:
+    """The request has left: after the next start 0111 says that it was heard."""
+    heard, answered = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def reply(told: Told) -> int:
+        loop.call_soon_threadsafe(heard.set)
+        answered.wait(60)
+        return 0x0000
+
+    pacs.reply = reply
+    begin(store, "1.2.1")
+    forwarder = await start(pacs, timeout=60)
+    await heard.wait()
+
+    await forwarder.stop(0)
+    (row,) = rows(store)
+    answered.set()
+
+    assert (row.state, row.lease_owner) == (PENDING, None)
+    assert row.last_error.startswith("sent, and not answered: ")
+
+
+async def test_a_stopped_forwarder_waits_for_no_association(store: Store, start: Start) -> None:
+    """Nothing has left: the peer takes connections and says nothing on them."""
+    connected = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)  # the request for an association has come
+        connected.set()
+        while await reader.read(65536):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    begin(store, "1.2.1")
+    async with server:
+        forwarder = await start(Receiver(), port=server.sockets[0].getsockname()[1], timeout=60)
+        await connected.wait()
+
+        await forwarder.stop(0)
+
+    (row,) = rows(store)
+    assert (row.state, row.lease_owner) == (PENDING, None)
+    assert "did not answer the request for an association" in row.last_error
 
 
 async def test_nothing_is_sent_to_whom_nothing_is_configured(

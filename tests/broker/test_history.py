@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mwl.broker import history
-from mwl.broker.history import History, site_files, take, whoever
+from mwl.broker.history import ELSEWHERE, History, site_files, take, whoever
 from mwl.errors import BadDocument, Unavailable
 from mwl.store import open_store, profile_sets
 
@@ -135,3 +136,66 @@ async def test_a_set_that_cannot_be_recorded_is_used_all_the_same(file, folder, 
 
     (told,) = [each for each in caplog.records if each.getMessage() == "profile set not recorded"]
     assert told.fields == {"reason": "the store is closed"}
+
+
+async def test_what_another_broker_took_into_use_is_heard_of_once(file, folder):
+    """And what this one did, or put aside, not at all; whose files say the same as before answers nothing."""
+    store = open_store(file.load().database)
+    here, there = History(store, every=0.0), History(store)
+    first = take(file.load())
+    (folder / "devices" / "ct.yaml").write_text(f"{PROFILE}limit: {{max: 7}}\n")
+    second = take(file.load())
+    here.note(first, "start")
+    await here.stop()
+    there.note(first, "start")
+    await there.stop()
+    hearing = asyncio.create_task(here.elsewhere())
+    await store.write(
+        lambda tx: profile_sets.record(tx, "x", {}, who="", reason=f"{profile_sets.ASIDE} before rollback")
+    )
+    there.note(second, "SIGHUP")
+    async with asyncio.timeout(30):
+        await hearing
+    here.note(first, ELSEWHERE)
+    await here.stop()
+    entries = await store.read(profile_sets.browse)
+    here.note(second, ELSEWHERE)
+    again = asyncio.create_task(here.elsewhere())
+    there.note(first, "SIGHUP")
+    async with asyncio.timeout(30):
+        await again
+
+    assert [entry.reason for entry in entries if entry.used] == ["SIGHUP", "start"]
+    await there.stop()
+    await store.close()
+
+
+async def test_a_set_that_is_taken_into_use_here_meanwhile_is_no_news(file, folder):
+    """Workers are told to reload at the same time, and none of them because of another."""
+    store = open_store(file.load().database)
+    here, there = History(store, every=0.0), History(store)
+    first = take(file.load())
+    (folder / "devices" / "ct.yaml").write_text(f"{PROFILE}limit: {{max: 7}}\n")
+    second = take(file.load())
+    here.note(first, "start")
+    await here.stop()
+    looks, enough, read = itertools.count(1), asyncio.Event(), store.read
+
+    async def once(work):
+        found, look = await read(work), next(looks)
+        if look == 1:  # it has seen the other's set
+            here.note(second, "SIGHUP")
+        if look == 5:
+            enough.set()
+        return found
+
+    there.note(second, "SIGHUP")
+    await there.stop()
+    store.read = once
+    hearing = asyncio.create_task(here.elsewhere())
+    await enough.wait()
+
+    assert not hearing.done()
+    hearing.cancel()
+    await here.stop()
+    await store.close()

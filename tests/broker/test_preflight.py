@@ -120,6 +120,30 @@ async def test_a_queue_that_is_full_counts_what_it_leaves_out(looking, monkeypat
     assert count("skipped") == before + 2
 
 
+async def test_it_is_put_off_while_messages_pour_in(looking, monkeypatch):
+    """Nothing but the end of the broker cuts short a wait for a moment without one."""
+    monkeypatch.setattr(preflight, "_QUIET", 3600.0)
+    looking.note(1, Outcome(steps=(1,)))
+    waiting = asyncio.create_task(looking._quiet())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    looking._stopping.set()
+    await asyncio.wait_for(waiting, 30)
+
+
+async def test_it_is_not_put_off_for_ever(looking, monkeypatch):
+    """Neither for long, nor until the queue is full."""
+    monkeypatch.setattr(preflight, "_QUIET", 3600.0)
+    looking.note(1, Outcome(steps=(1,)))
+    with monkeypatch.context() as patient:
+        patient.setattr(preflight, "_PATIENCE", 0.0)
+        await asyncio.wait_for(looking._quiet(), 30)
+
+    monkeypatch.setattr(preflight, "WAITING", 1)
+    await asyncio.wait_for(looking._quiet(), 30)
+
+
 async def test_a_database_that_is_away_ends_nothing(looking, caplog, monkeypatch):
     """It is told; the next slice may go well."""
     heard = asyncio.Event()

@@ -106,7 +106,7 @@ def test_mistakes_of_variables_are_told_where_they_were_given(file):
     )
     file.change("CT1: {profile: generic}", "CT1:\n    profile: ct\n    vars:\n      most: many\n      rom: 1")
 
-    kind = "input should be a valid integer, unable to parse string as an integer"
+    kind = "input should be a valid integer"
     line = f"{path.relative_to(file.folder)}:4"
     assert mistakes(file) == [
         "mwl.yaml:11:7: error: vars: the variable 'room' has no value: give it in 'vars'; the profile 'ct' needs it",
@@ -173,3 +173,36 @@ def test_f50_capitals_are_shown_where_no_two_patients_become_one(file):
     strict.write_text("profile: strict\norder: {policies: {other_spelling: refuse}}\n")
     file.change("application: RIS, profile: generic", "application: RIS, profile: strict")
     assert bind(file.load()).devices["CT1"].shows_capitals
+
+
+def test_p1_devices_that_share_an_ae_title_have_profiles_of_their_own(file):
+    """Each with variables of its own; the name alone will do."""
+    profile(file, "ct", "vars: {room: null}\nmatch: {impl_uid: '1.2'}\nlimit: {max: $var.room}\n")
+    profile(file, "us", "match: {query: {SPS.Modality: US}}\n")
+    file.change("CT1: {profile: generic}", "CT1: {shared_by: [us, {profile: ct, vars: {room: 7}}]}")
+
+    profiles = bind(file.load())
+
+    assert [each.name for each in profiles.shared_by["CT1"]] == ["us", "ct"]
+    assert profiles.shared_by["CT1"][1].limit.max == 7
+    assert profiles.devices["CT1"].name == "generic"
+
+
+def test_p1_what_is_wrong_with_them_is_told_at_their_lines(file):
+    """Who is never recognised, whose identities come back in other words, and names of nothing."""
+    profile(file, "any-ct", "limit: {max: 3}\n")
+    profile(file, "padded", "match: {impl_uid: '1'}\ncodec: {tag: PatientID, op: pad, width: 8, char: '0'}\n")
+    profile(file, "us", "vars: {room: null}\nmatch: {impl_uid: '2'}\nlimit: {max: $var.room}\n")
+    entries = ["any-ct", "padded", "uss", "{profile: us, vars: {romo: 2}}"]
+    lines = "".join(f"\n      - {each}" for each in entries)
+    file.change("CT1: {profile: generic}", f"CT1:\n    profile: generik\n    shared_by:{lines}")
+    told = mistakes(file)
+    file.change("generik", "generic")
+
+    both = [*told, *mistakes(file)]
+
+    assert [line for line in both if "'generik'" in line] == told[:1]
+    assert any("'any-ct' has no 'match'" in line for line in told)
+    assert any("no profile 'uss' for devices: did you mean 'us'?" in line for line in told)
+    assert any("the profile 'us' has no variable 'romo'" in line for line in told)
+    assert any("'padded' changes identities" in line for line in mistakes(file))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
+from mwl import logs
 from mwl.broker import refusals
 from mwl.broker.refusals import Refusals
-from mwl.dicom.acceptor import LOCAL_LIMIT_EXCEEDED
+from mwl.dicom.acceptor import LOCAL_LIMIT_EXCEEDED, TOO_MANY_FROM_ADDRESS
 from mwl.dicom.devices import CALLING_AE_NOT_RECOGNISED
 from mwl.dicom.service import AssociationFacts, Rejection
 from mwl.dicom.users import USER_NOT_ACCEPTED
@@ -40,6 +42,7 @@ def told(caplog) -> list[dict]:
     [
         (CALLING_AE_NOT_RECOGNISED, "calling AE title not configured", "devices"),
         (LOCAL_LIMIT_EXCEEDED, "too many associations", "dicom.limits.associations"),
+        (TOO_MANY_FROM_ADDRESS, "too many associations from its address", "dicom.limits.per_address"),
         (USER_NOT_ACCEPTED, "user identity not accepted", "dicom.users"),
         (Rejection(1, 2, 2), "rejected 1/2/2", None),
     ],
@@ -110,3 +113,18 @@ async def test_a_database_that_is_away_is_reported_and_no_more(caplog):
     await noted.stop()
 
     assert "refused caller not recorded" in caplog.messages
+
+
+async def test_who_listens_to_all_events_hears_of_each_refusal():
+    """The log tells of a caller once; the audit counts."""
+    heard: list[int] = []
+    end = logs.observe(lambda level, name, fields: heard.append(level))
+    noted = Refusals(SlowStore(Unavailable("away")))
+
+    for _ in range(3):
+        noted.note(AssociationFacts("CT9", "MWL", "127.0.0.1"), CALLING_AE_NOT_RECOGNISED)
+    end()
+    noted._store.go_on.set()
+    await noted.stop()
+
+    assert heard == [logging.WARNING, logging.DEBUG, logging.DEBUG]

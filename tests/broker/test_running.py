@@ -99,7 +99,7 @@ async def test_each_part_proves_that_it_works(broker):
 
 async def test_a_listener_that_died_is_not_ready(broker):
     """A process that looks alive while its listener is dead is found out."""
-    await broker._parts[-1]._doors[0].stop(0)
+    await broker._doors.hl7.stop(0)
 
     status, body = await get(broker.addresses["web"], "/readyz")
 

@@ -317,3 +317,23 @@ async def test_a_stop_does_not_wait_for_the_comparison_under_way(setting, monkey
     await setting.shadow.stop()
 
     assert setting.rows() == []
+
+
+async def test_a_rush_of_many_devices_is_bounded(store, tmp_path, monkeypatch):
+    """So much waits, so much is remembered, and the rest is dropped and counted."""
+    monkeypatch.setattr(shadow, "REMEMBERED", 300)
+    made, titles = Setting(store, tmp_path), [f"CT{n}" for n in range(60)]
+    devices = Devices("MWL", dict.fromkeys(titles, made.own), BERLIN)
+    made.shadow.use(dict.fromkeys(titles, made.draft), devices)
+    waiting, before = 0, counted("dropped")
+
+    for number in range(20):
+        for title in titles:
+            made.shadow.answered(made.seen(device=title, identifier=b"%d" % number))
+            waiting = max(waiting, len(made.shadow._queue))
+        if number < 10:
+            made.shadow._queue.clear()  # as if they had been compared
+
+    assert waiting == shadow.WAITING
+    assert len(made.shadow._seen) == shadow.REMEMBERED
+    assert counted("dropped") > before

@@ -170,6 +170,20 @@ async def test_m12_what_started_long_ago_is_looked_at_once_a_day(house: House) -
     assert (between, [row.held for row in house.rows(tables.steps)]) == ([False], [True])
 
 
+async def test_m12_a_clock_that_was_put_back_puts_nothing_off(house: House) -> None:
+    """What started long ago is looked at again, and not when the time of the last look has come back."""
+    watching = dog(house, steps={"idle": "12h"})
+    house.now += 365 * DAY
+    await watching.look()
+    house.now -= 365 * DAY
+    house.send(order("1001", "S1", start="20260601 090000"))
+    house.now += 13 * HOUR
+
+    await watching.look()
+
+    assert [row.held for row in house.rows(tables.steps)] == [True]
+
+
 def ask(house: House, title: str) -> None:
     seen = CapturedQuery(title, title.encode(), "1.2.840.10008.1.2", stamp(house.now), "0000")
     house.store.write_now(lambda tx: queries.record(tx, [seen], per_device=100))

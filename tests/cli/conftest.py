@@ -126,7 +126,7 @@ class Ris:
             self.store,
             systems.configured(configuration, profiles.systems),
             profiles.site,
-            systems.told(configuration),
+            configuration.told,
             lambda: dt.datetime.now(dt.UTC),
             allowances=systems.allowances(configuration),
         )

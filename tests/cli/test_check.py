@@ -139,6 +139,16 @@ def test_whom_a_system_is_told_by_tls_is_checked(mwl, tmp_path):
     assert (found["systems.A.status.tls"], found["systems.B.status.tls"]) == (0, 78)
 
 
+def test_whom_the_collector_is_trusted_by_is_checked(mwl, tmp_path):
+    """Audit messages go to a collector that proves who it is, or nowhere."""
+    audit = 'audit: {to: "collector:6514", tls: {authorities: nowhere.pem}}\n'
+    (tmp_path / "mwl.yaml").write_text(FREE + audit)
+
+    outcome = mwl("check", "--json")
+
+    assert results(outcome)["audit.tls"] == 78
+
+
 def test_every_setting_is_shown_with_its_origin(mwl, written, monkeypatch):
     """File and line, variable, or default."""
     monkeypatch.setenv("MWL_SITE__NAME", "HOSP")

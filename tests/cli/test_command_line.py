@@ -62,6 +62,21 @@ def test_help_imports_none_of_the_heavy_libraries():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_moving_a_step_imports_nothing_that_serves(tmp_path):
+    """A person who cancels a step does not wait for the whole broker."""
+    (tmp_path / "mwl.yaml").write_text("database: sqlite:///none.db\n", "utf-8")
+    command = ["steps", "cancel", "1", "--reason", "x", "--config", "mwl.yaml"]
+    serving = ("pynetdicom", "pydicom", "starlette", "uvicorn", "hl7apy", "mwl.broker.running")
+    script = f"import sys; from mwl.cli import run; run({command!r}); print([m for m in {serving!r} if m in sys.modules])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60, cwd=tmp_path
+    )
+
+    assert "database" in done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_the_version_is_the_packages(mwl):
     """One place holds it."""
     assert mwl("--version").out == f"mwl {__version__}\n"
@@ -147,6 +162,8 @@ def test_every_mistake_of_a_configuration_is_shown(mwl, tmp_path):
         ("--config", "other.yaml", "db", "current"),
         ("db", "-c", "other.yaml", "current"),
         ("db", "current", "--config", "other.yaml"),
+        ("hl7", "--config", "other.yaml", "list"),
+        ("mapping", "--config", "other.yaml", "history"),
     ],
     ids=" ".join,
 )

@@ -189,6 +189,18 @@ def test_what_is_written_is_a_device(mwl, devices, database, tmp_path):
     assert "devices: 2" in mwl("check").out
 
 
+def test_a_caller_that_calls_itself_anybody_is_not_admitted(mwl, devices, database):
+    """Under `devices` its AE title would let everybody in."""
+    ask(database, "*", profile="", status="0124")
+    before = devices.read_text()
+
+    result = mwl("devices", "admit", "*", "--write")
+
+    assert (result.code, result.out) == (1, "")
+    assert "* under devices means anybody: give the device another AE title" in result.err
+    assert devices.read_text() == before
+
+
 def test_a_draft_needs_a_query(mwl, devices, database):
     """A refused caller never came to ask: how to let it is said."""
     knock(database)

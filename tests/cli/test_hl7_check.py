@@ -129,15 +129,27 @@ def test_stdin_is_read(mwl, tmp_path, monkeypatch):
     assert (shown["file"], shown["outcome"]) == ("-", "AA")
 
 
-def test_what_is_no_message_is_rejected(mwl, tmp_path):
-    """As the broker would answer it: AR."""
-    (tmp_path / "rubbish").write_bytes(b"rub\xffbish")
+@pytest.mark.parametrize(
+    ("octets", "begins"),
+    [
+        (b"rub\xffbish", "it begins with 'rub\\\\xffbish'"),
+        (b"Order of Jane Doe for the morning", "it begins with 'Order of Jane Doe fo'"),
+        (b"\n", "it is empty"),
+    ],
+)
+def test_what_is_no_message_is_rejected(mwl, tmp_path, octets, begins):
+    """As the broker would answer it: AR; how it begins shows what it is."""
+    (tmp_path / "rubbish").write_bytes(octets)
 
     result = mwl("hl7", "check", tmp_path / "rubbish")
+    plain = mwl("hl7", "check", tmp_path / "rubbish", "--json")
 
-    assert result.code == 1
+    assert result.code == plain.code == 1
+    assert "rubbish: no HL7 message" in result.out
     assert "AR  would be refused: its kind or form" in result.out
+    assert f"{begins}: a message begins with MSH" in result.out
     assert "[100]" in result.out
+    assert [each["outcome"] for each in plain.json] == ["AR"]
 
 
 def test_structure_is_advice_unless_strict(mwl, tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 from store.exams import ALL, U1, U2, began, ended, item, order, unscheduled
 
-from mwl.store import orders, outbox, performed
+from mwl.store import orders, outbox, performed, spool
 
 
 @pytest.fixture
@@ -167,3 +169,17 @@ def test_a_profile_decides_how_an_exam_counts(mwl, exams, tmp_path):
     result = mwl("performed", "link", 1, 1)
 
     assert result.out == "performed step 1 is linked to step 1, which is SCHEDULED\n"
+
+
+def test_the_audit_hears_what_a_person_decided(mwl, exams, tmp_path):
+    """Linked, ended, unlinked: each with the performed step; looking at one changes nothing."""
+    with (tmp_path / "mwl.yaml").open("a") as configuration:
+        configuration.write('audit: {to: "collector:6514"}\n')
+
+    mwl("performed", "link", 1, 1)
+    mwl("performed", "close", 1, "--reason", "switched off")
+    mwl("performed", "unlink", 2)
+    mwl("performed", "settle", 2)
+
+    found = exams.write_now(lambda tx: spool.claim(tx, "test", dt.timedelta(0), 10))
+    assert [b"<MPPS UID=" in each.message for each in found] == [True, True, True]

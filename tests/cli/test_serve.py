@@ -151,7 +151,7 @@ async def test_signals_come_in_order_and_a_second_stop_aborts(monkeypatch):
     """Whoever does not want to wait for the drain says it twice."""
     aborted = asyncio.Event()
     monkeypatch.setattr(serve.os, "_exit", lambda code: aborted.set())
-    signals = serve._Signals()
+    signals = serve.Signals()
 
     for number in (signal.SIGHUP, signal.SIGTERM):
         os.kill(os.getpid(), number)

@@ -88,8 +88,8 @@ def test_a_step_names_the_message_it_came_from(mwl, ordered):
         message = messages.arrived(
             tx, MessageRecord("127.0.0.1:1", b"x", system="RIS", control_id="A1", kind="ORM^O01")
         )
-        messages.link(tx, message.key, steps=[key])
         messages.answered(tx, message, "AA", None)
+        messages.link(tx, message.key, steps=[key])
 
     ordered.write_now(work)
 

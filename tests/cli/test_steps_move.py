@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import getpass
 
 import pytest
 
-from mwl.store import outbox, transitions
+from mwl.store import outbox, spool, transitions
 
 
 @pytest.fixture
@@ -86,3 +87,15 @@ def test_wrong_usage_says_what_is_missing(mwl, told, arguments):
 
     assert (result.code, result.out) == (2, "")
     assert "Error:" in result.err
+
+
+def test_the_audit_hears_who_moved_a_step(mwl, ordered, tmp_path):
+    """In the transaction of the change; one that is refused is no event."""
+    with (tmp_path / "mwl.yaml").open("a") as configuration:
+        configuration.write('audit: {to: "collector:6514"}\n')
+
+    mwl("steps", "complete", 1, "--reason", "done", "--by", "anna")
+    mwl("steps", "arrive", 1, "--reason", "mistaken", "--by", "anna")
+
+    found = ordered.write_now(lambda tx: spool.claim(tx, "test", dt.timedelta(0), 10))
+    assert [(b"110111" in each.message, b'UserID="anna"' in each.message) for each in found] == [(True, True)]

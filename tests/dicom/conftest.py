@@ -203,10 +203,12 @@ class Running:
         self._stack = stack
 
     async def connect(
-        self, *, receive_buffer: int | None = None, tls: ssl.SSLContext | None = None
+        self, *, receive_buffer: int | None = None, tls: ssl.SSLContext | None = None, local: str = ""
     ) -> RawPeer:
-        """Connect; *receive_buffer* bounds what the kernel takes for a peer that does not read."""
+        """Connect, from the address *local*; *receive_buffer* bounds what the kernel takes of what is not read."""
         sock = socket.socket()
+        if local:
+            sock.bind((local, 0))
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setblocking(False)

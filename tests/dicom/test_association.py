@@ -397,7 +397,7 @@ async def test_a_peer_that_reads_slowly_is_not_dropped() -> None:
     class FakeHost:
         timeouts, limits, services = Timeouts(write=SHORT / 5), Limits(), {}
 
-        def opened(self, association: Association) -> int:
+        def opened(self, association: Association, address: str) -> int:
             return 1
 
         def ended(self, how: object, established: object) -> None:

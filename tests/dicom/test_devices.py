@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import logging
 from collections.abc import Callable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from mwl.dicom.devices import CALLED_AE_NOT_RECOGNISED, CALLING_AE_NOT_RECOGNISED
+from mwl.dicom.devices import CALLED_AE_NOT_RECOGNISED, CALLING_AE_NOT_RECOGNISED, Devices
+from mwl.dicom.encoding import encode_dataset
 from mwl.dicom.performed import PERFORMED_STEP, PerformedService
 from mwl.dicom.service import C_FIND_RQ, N_CREATE_RQ, AssociationFacts, NotAuthorized
 from mwl.dicom.worklist import WorklistService
+from mwl.mapping.text.charset import DEFAULT
+from mwl.model import STEP_SEQUENCE
 from mwl.store import Store
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -84,3 +90,55 @@ async def test_such_a_device_is_told_so_on_the_wire(
 
     assert (found.get(0x900), created.get(0x900)) == (0x0124, 0x0124)
     await peer.release()
+
+
+SCANNER = "match: {impl_uid: '1.2.3'}\nwire: {ts: [ILE]}"
+ULTRASOUND = "match: {query: {SPS.Modality: US}}"
+
+
+def shared(own: Any, *others: Any) -> Devices:
+    """Configure CT1, whose AE title several devices share."""
+    return Devices("MWL", {"CT1": own}, ZoneInfo("UTC"), shared_by={"CT1": others})
+
+
+def asked(modality: str) -> tuple[bytes, str]:
+    """Return an identifier that asks for a modality."""
+    step = {"00080060": {"vr": "CS", "Value": [modality]}}
+    return encode_dataset({STEP_SEQUENCE: {"vr": "SQ", "Value": [step]}}, EXPLICIT, DEFAULT), EXPLICIT
+
+
+def test_p1_devices_that_share_an_ae_title_have_profiles_of_their_own(
+    generic: Any, profile: Callable[[str], Any]
+) -> None:
+    """A query by what it asks, an association by what it says; a performed step has the title's own."""
+    scanner, ultrasound = profile(SCANNER), profile(ULTRASOUND)
+    found = shared(generic, ultrasound, scanner)
+    other = dataclasses.replace(caller("CT1"), implementation_uid="9")
+
+    def served(device: Any) -> Any:
+        assert device.label == "CT1"
+        return device.profile
+
+    assert served(found.asking(other, *asked("US"))) is ultrasound
+    assert served(found.asking(caller("CT1"), *asked("CT"))) is scanner
+    assert served(found.asking(other, *asked("CT"))) is generic
+    assert served(found.asking(other, b"\x01\x02\x03", EXPLICIT)) is generic
+    assert served(found.recognised(caller("CT1"))) is scanner
+    assert served(found.recognised(other)) is generic
+    assert served(found.of(caller("CT1"))) is generic
+    assert found.asking(caller("CT2"), *asked("US")) is None
+
+
+def test_p1_a_query_that_fits_no_profile_is_told_once(
+    profile: Callable[[str], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """12.3 f: a software update changes what a device says of itself; it is served, and somebody hears."""
+    found = shared(profile(SCANNER), profile(ULTRASOUND))
+    updated = dataclasses.replace(caller("CT1"), implementation_uid="1.2.4")
+
+    with caplog.at_level(logging.WARNING):
+        devices = [found.asking(each, *asked("CT")) for each in (caller("CT1"), updated, updated)]
+
+    assert [each.label for each in devices if each] == ["CT1"] * 3
+    (told,) = [each for each in caplog.records if "fits no profile" in each.getMessage()]
+    assert told.levelno == logging.WARNING

@@ -158,7 +158,7 @@ def test_a_message_without_data_set_ends_with_its_command() -> None:
 def test_a_longer_data_set_is_thrown_away_and_the_next_message_read() -> None:
     """Nothing beyond the limit is kept, and the request can still be refused in its own protocol."""
     fragmenter = Fragmenter(1, 64)
-    target = assembler(data_set=100)
+    target = assembler(identifier=100, data_set=100)
     long, short = feed(
         target,
         fragmenter.command(COMMAND)

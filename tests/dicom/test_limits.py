@@ -77,13 +77,13 @@ async def test_idle(start: Any, answers: Any, struck: Any) -> None:
 
 
 async def test_half_a_message(start: Any, answers: Any, struck: Any) -> None:
-    """A message that does not end; there is no setting for it."""
+    """A message that does not end."""
     peer = await (await start(answers(succeed), timeouts=Timeouts(message=SHORT))).associated()
     peer.send(b"\x04\0")
     await peer.receive()
     (fields,) = struck(Limit.MESSAGE)
 
-    assert "setting" not in fields
+    assert fields["setting"] == "dicom.limits.message"
 
 
 async def test_a_peer_that_does_not_read(start: Any, answers: Any, struck: Any) -> None:
@@ -137,17 +137,24 @@ async def test_a_command_set_too_long(start: Any, answers: Any, struck: Any) -> 
     assert fields["how"] == "protocol violation"
 
 
-async def test_a_data_set_too_long(start: Any, answers: Any, struck: Any) -> None:
+@pytest.mark.parametrize(
+    ("operation", "limit", "code"),
+    [(0x20, Limit.IDENTIFIER, status.OUT_OF_RESOURCES), (0x140, Limit.DATA_SET, status.RESOURCE_LIMITATION)],
+)
+async def test_a_data_set_too_long(
+    start: Any, answers: Any, struck: Any, operation: int, limit: Limit, code: int
+) -> None:
     """The request is refused in its own protocol; the event tells who sent it, and what moves the limit."""
-    limits = Limits(message=MessageLimits(data_set=100))
+    limits = Limits(message=MessageLimits(data_set=100, identifier=100))
     peer = await (await start(answers(succeed), limits=limits)).associated()
-    peer.request(0x20, data=bytes(102))
-    await peer.response()
-    (fields,) = struck(Limit.DATA_SET)
+    peer.request(operation, data=bytes(102))
+    command, _ = await peer.response()
+    (fields,) = struck(limit)
 
+    assert command.get(0x900) == code
     assert {
-        "event": "data set longer than taken", "calling_ae": "CT1", "operation": "0020",
-        "setting": "dicom.limits.dataset",
+        "event": "data set longer than taken", "calling_ae": "CT1", "operation": f"{operation:04X}",
+        "setting": SETTINGS[limit],
     }.items() <= fields.items()  # fmt: skip
 
 
@@ -185,3 +192,52 @@ async def test_a_handshake_that_takes_too_long(start: Any, struck: Any) -> None:
     (fields,) = struck(Limit.HANDSHAKE)
 
     assert fields["event"] == "TLS handshake failed"
+
+
+async def test_one_association_too_many_from_an_address(
+    start: Any, answers: Any, request_octets: Any, struck: Any
+) -> None:
+    """Refused for now, while there is room for others."""
+    refused: list[Any] = []
+    running = await start(
+        answers(succeed), limits=Limits(per_address=1), on_rejected=lambda _, why: refused.append(why)
+    )
+    await running.associated()
+    peer = await running.connect()
+    peer.send(request_octets((WORKLIST, [IMPLICIT])))
+    kind, body = await peer.receive()
+    other = await running.connect(local="127.0.0.2")
+    await other.associate()
+    struck(Limit.PER_ADDRESS)
+
+    assert (kind, body[1:]) == (3, bytes((2, 3, 2)))
+    assert [each.setting for each in refused] == ["dicom.limits.per_address"]
+
+
+async def test_one_connection_too_many_from_an_address(start: Any, struck: Any) -> None:
+    """Closed, while another address finds room."""
+    running = await start(limits=Limits(per_address=1))
+    for _ in range(2):
+        await running.connect()
+    await (await running.connect()).closed()
+    other = await running.connect(local="127.0.0.2")
+    (fields,) = struck(Limit.PER_ADDRESS)
+
+    assert (fields["event"], fields["address"], fields["from_address"], fields["setting"]) == (
+        "too many connections", "127.0.0.1", 2, "dicom.limits.per_address",
+    )  # fmt: skip
+    assert not other.reader.at_eof()
+
+
+async def test_a_tls_hello_on_a_plain_port_is_named_as_the_cause(start: Any, caplog: Any) -> None:
+    """One line: who it was, and the setting."""
+    caplog.set_level(logging.INFO, "mwl")
+    running = await start()
+    peer = await running.connect()
+    peer.send(bytes.fromhex("160301020001"))
+    await peer.receive()
+
+    (fields,) = [record.fields for record in caplog.records if record.message == "association ended"]
+    assert (fields["how"], fields["detail"]) == (
+        "protocol violation", "TLS hello on a port without TLS (dicom.tls)",
+    )  # fmt: skip

@@ -147,7 +147,7 @@ async def test_a_sop_class_other_than_the_contexts_is_refused(
 async def test_a_data_set_too_long_is_refused_not_kept(start: Any, answers: Any) -> None:
     """0xA700, then the association is usable."""
     service = answers(three)
-    running = await start(service, limits=Limits(message=MessageLimits(data_set=1000)))
+    running = await start(service, limits=Limits(message=MessageLimits(identifier=1000)))
     peer = await running.associated()
     peer.request(0x20, data=bytes(1002))
     command, _ = await peer.response()

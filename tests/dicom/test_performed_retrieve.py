@@ -71,6 +71,18 @@ def get(ask: Any) -> Callable[..., Any]:
     return send
 
 
+async def test_who_is_given_a_performed_step_is_told(retrieve: Any, created: Any, get: Any) -> None:
+    """Whoever audits hears of it; of one that is not there nothing is to be told."""
+    told: list[str] = []
+    retrieve._on_read = lambda _who, step: told.append(step.uid)
+    await created()
+
+    await get(retrieve)
+    await get(retrieve, uid="1.2.3.4.5.6")
+
+    assert told == [U1]
+
+
 @pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT])
 async def test_f_m25_what_is_asked_for_is_returned(
     retrieve: Any, created: Any, get: Any, syntax: str

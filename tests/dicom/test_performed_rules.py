@@ -185,6 +185,8 @@ def test_an_objection_holds_what_is_sent_back(document: Document, offending: Doc
         ("F-M13", {"00100020": element("LO", "PID999")}, [("FORBIDDEN", 0x0105, ("00100020",))]),
         ("B-10", {"00400281": element("SQ")}, [("UNCREATED", 0x0105, ("00400281",))]),
         ("F-M14", {STATUS: element("CS", "ABORTED")}, [("UNKNOWN_STATE", 0x0106, (STATUS,))]),
+        ("B-07", {STATUS: element("CS", "COMPLETED", "ABORTED")}, [("UNKNOWN_STATE", 0x0106, (STATUS,))]),
+        ("B-07", {STATUS: element("CS", "COMPLETED", "COMPLETED")}, [("UNKNOWN_STATE", 0x0106, (STATUS,))]),
         ("B-07", {STATUS: element("CS")}, [("STATE_EMPTY", 0x0121, (STATUS,))]),
         ("M13", {"00400255": element("LO", "x" * 65)}, [("ILLEGAL", 0x0106, ("00400255",))]),
     ],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -38,9 +39,10 @@ class DidNotStart(Exception):
 class Serving:
     """One `mwl serve`, in as many lives as it takes."""
 
-    def __init__(self, folder: Path, database: str, *, ris: int | None = None) -> None:
+    def __init__(self, folder: Path, database: str, *, ris: int | None = None, workers: int = 1) -> None:
         """*ris* is the port of the RIS that is told of status; None: nobody is told."""
         self.folder, self.lives = folder, 0
+        self._options = ["--workers", str(workers)] if workers > 1 else []
         self.log: deque[str] = deque(maxlen=KEPT)
         self.errors: list[dict[str, Any]] = []
         """Log events of level error: defects, or what a person must decide."""
@@ -58,7 +60,7 @@ class Serving:
         """Start the process, without waiting for it."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MWL_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mwl", "serve", "--config", "mwl.yaml"],
+            [sys.executable, "-m", "mwl", "serve", *self._options, "--config", "mwl.yaml"],
             cwd=self.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.lives += 1
@@ -86,6 +88,20 @@ class Serving:
                 raise TimeoutError("the broker stays away")
             return self._addresses[door]
 
+    def told(self, event: str) -> dict[str, Any]:
+        """Wait for an event in the log, and return the first there is."""
+        mark, found = f'"event": "{event}"', list[str]()
+
+        def is_there() -> bool:
+            found[:] = [line for line in tuple(self.log) if mark in line]
+            return bool(found)
+
+        with self._up:
+            if not self._up.wait_for(is_there, WITHIN):
+                raise TimeoutError(f"nothing was told of {event}")
+        read: dict[str, Any] = json.loads(found[0])
+        return read
+
     def kill(self) -> None:
         """End the process by SIGKILL."""
         self._down()
@@ -97,6 +113,16 @@ class Serving:
         self._down()
         self.process.terminate()
         return self._ended()
+
+    def workers(self) -> list[int]:
+        """Return the process IDs of its workers."""
+        pid = self.process.pid
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def kill_worker(self, pid: int) -> None:
+        """End one worker by SIGKILL; its parent starts another."""
+        os.kill(pid, signal.SIGKILL)
+        self.ended.append(pid)
 
     def close(self) -> None:
         """Leave no process behind."""
@@ -118,7 +144,9 @@ class Serving:
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None
         for line in process.stderr:
-            self.log.append(line)
+            with self._up:
+                self.log.append(line)
+                self._up.notify_all()
             try:
                 event = json.loads(line)
             except ValueError:  # the last line of one that was killed

@@ -24,9 +24,10 @@ class Stage:
     age: Callable[[str], None]
     """Run an SQL statement on the database: how time passes."""
 
-    def broker(self) -> Serving:
+    def broker(self, *, workers: int = 1) -> Serving:
         """Return another broker on the database; it is not started."""
-        broker = Serving(self.folder / f"broker{len(self.brokers)}", self.database, ris=self.ris.port)
+        folder = self.folder / f"broker{len(self.brokers)}"
+        broker = Serving(folder, self.database, ris=self.ris.port, workers=workers)
         self.brokers.append(broker)
         return broker
 

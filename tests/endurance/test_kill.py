@@ -6,11 +6,13 @@ Hundreds of kills are run by hand: ``python tests/endurance/kill.py --kills 300 
 from __future__ import annotations
 
 import random
+import signal
 
 from endurance.campaign import ANSWERED, DOUBTED, kill_often
 
 KILLS = 5
 STOPS = 3
+DEATHS = 3  # as many as there are workers: one is left to die, however soon after the others
 
 
 def test_nothing_acknowledged_is_lost_when_the_broker_is_killed(stage, campaign):
@@ -43,3 +45,23 @@ def test_a_broker_that_is_stopped_ends_what_it_has_begun(stage, campaign):
     assert report.wrong == []
     assert report.counts[ANSWERED] > STOPS
     assert report.findings.repeated == 0
+
+
+def test_workers_may_die_and_reload_under_load(postgres_stage, campaign):
+    """The others serve meanwhile, and a reload does not disturb what is under way; SIGTERM ends them all."""
+    stage, chosen = postgres_stage, random.Random(3)
+    serving = stage.broker(workers=DEATHS)
+    serving.start()
+    with campaign(stage, serving.address) as exams:
+        for _ in range(DEATHS):
+            stage.moments.any(chosen)
+            serving.process.send_signal(signal.SIGHUP)
+            stage.moments.any(chosen)
+            serving.kill_worker(chosen.choice(serving.workers()))
+    code = serving.stop()
+    report = exams.report(DEATHS, [serving])
+
+    assert code == 0
+    assert [each for each in report.wrong if "worker ended" not in each] == []
+    assert len(report.errors) == DEATHS
+    assert report.counts[ANSWERED] > DEATHS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -259,3 +260,23 @@ def test_one_of_two_is_killed_and_the_other_goes_on(pair, campaign):
     assert exams.refused == []
     assert pair.judged() == []
     assert len(exams.finished) == len(exams.exams) > KILLS
+
+
+def test_a_reload_by_one_reaches_the_others(postgres_stage):
+    """Whoever is told to read its files again, all read theirs; nobody answers that with another reload."""
+    brokers = [postgres_stage.broker(), postgres_stage.broker()]
+    for each in brokers:
+        with (each.folder / "mwl.yaml").open("a") as written:
+            written.write("reload: {watch: false}\n")
+        each.start()
+        profiles = each.folder / "mappings" / "devices"
+        profiles.mkdir(parents=True)
+        (profiles / "own.yaml").write_text("profile: own\nextends: generic\nstatus: hypothesis\n")
+    brokers[0].process.send_signal(signal.SIGHUP)
+    told = [each.told("reloaded") for each in brokers]
+
+    assert [each["why"] for each in told] == ["SIGHUP", "another broker"]
+    assert {each["digest"] for each in told} == {told[0]["digest"]}
+    assert [each["changed"] for each in told] == [["devices/own"]] * 2
+    assert [each.stop() for each in brokers] == [0, 0]
+    assert [sum('"reloaded"' in line for line in each.log) for each in brokers] == [1, 1]

@@ -1,4 +1,4 @@
-"""HL7 messages: character set, header, segments, the system's profile, and the answer.
+"""HL7 messages: character set, header, segments, the system's profile, and the answer, ours and a receiver's.
 
 python tests/fuzz/fuzz_er7.py -max_total_time=60
 """
@@ -6,14 +6,17 @@ python tests/fuzz/fuzz_er7.py -max_total_time=60
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 
 from harness import ROOT, hunt, watched
 
 with watched():
     from mwl.errors import NotUnderstood, Unacceptable
     from mwl.hl7.ack import acknowledge
+    from mwl.hl7.answers import read_answer
     from mwl.hl7.batch import Batch
     from mwl.hl7.envelope import Envelope, System
+    from mwl.hl7.sender import Nonsense
     from mwl.mapping.facts import SiteFacts
     from mwl.mapping.systems.system import load_systems
 
@@ -24,6 +27,8 @@ NOW = dt.datetime(2026, 7, 5, 9, tzinfo=dt.UTC)
 
 def one_input(data: bytes) -> None:
     """Take one block in: it asks for something, or is refused with an answer that can be framed."""
+    with suppress(Nonsense):
+        read_answer(data)
     try:
         batch = Batch.open(data)
     except NotUnderstood:

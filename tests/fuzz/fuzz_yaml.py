@@ -1,4 +1,4 @@
-"""What engineers write: YAML, a configuration, a device's profile.
+"""What engineers write: YAML, a configuration, a device's profile, a system's.
 
 python tests/fuzz/fuzz_yaml.py -max_total_time=60
 """
@@ -11,6 +11,7 @@ with watched():
     from mwl.config.model import Settings
     from mwl.errors import BadDocument
     from mwl.mapping.devices.profile import Profile
+    from mwl.mapping.systems.system_form import SystemForm
     from mwl.yamldoc import parse, validate
 
 
@@ -22,7 +23,7 @@ def one_input(data: bytes) -> None:
         look_at(error)
         return
     for document in documents:
-        for model in (Settings, Profile):
+        for model in (Settings, Profile, SystemForm):
             try:
                 validate(document, model, document.data if isinstance(document.data, dict) else {})
             except BadDocument as error:

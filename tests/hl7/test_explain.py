@@ -7,10 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from mwl.errors import Unacceptable
 from mwl.hl7.envelope import Envelope, System
 from mwl.hl7.explain import Explanation, explain, parts
 from mwl.mapping.facts import SiteFacts
 from mwl.mapping.systems.system import SystemProfile
+from mwl.mapping.trace import Recorder
 from mwl.model import text
 
 Order = Callable[[str], bytes]
@@ -37,6 +39,32 @@ def test_an_order_is_told_as_its_patient_procedures_and_steps(
     assert [each.title for each in procedures] == ["procedure 1: create", "procedure 2: create"]
     below = [[(each.title, text(each.document, "00400009")) for each in one.below] for one in procedures]
     assert below == [[("step 1", "SPX1104")], [("step 1", "SPX1105")]]
+
+
+@pytest.mark.parametrize("number", ['""', "", "A\\T\\", "x" * 70, "~B^C&D", " Q7 "])
+def test_whoever_watches_sees_what_is_applied(generic: SystemProfile, order: Order, number: str) -> None:
+    """A value is the same whether a trace hears of it or not, also where the short way cannot be taken."""
+    raw = edited(order("orm-2.3.1-mesa"), 18, number)
+    systems = [System("RIS", generic)]
+
+    def understood(trace: Recorder | None) -> object:
+        try:
+            return Envelope.open(raw, "", systems, SITE).understand(trace)
+        except Unacceptable as refusal:
+            return refusal.findings
+
+    assert understood(None) == understood(Recorder())
+
+
+def edited(raw: bytes, field: int, value: str) -> bytes:
+    """Return *raw* with a field of its OBR replaced."""
+    lines = raw.split(b"\r")
+    index = next(n for n, line in enumerate(lines) if line.startswith(b"OBR"))
+    fields = lines[index].split(b"|")
+    fields += [b""] * (field + 1 - len(fields))
+    fields[field] = value.encode()
+    lines[index] = b"|".join(fields)
+    return b"\r".join(lines)
 
 
 def test_a_field_tells_what_it_gave(explained: Callable[[bytes], Explanation], order: Order) -> None:

@@ -16,9 +16,12 @@ from pathlib import Path
 import hl7
 import pytest
 from hl7.client import MLLPClient
+from prometheus_client import REGISTRY
 
-from mwl.hl7.handshake import Handshake
+from mwl.config import model
+from mwl.handshake import Handshake
 from mwl.hl7.intake import Intake
+from mwl.hl7.limits import SETTINGS, Limit
 from mwl.hl7.listener import Limits, Listener
 from mwl.hl7.mllp import Deframer, Frame, frame
 from mwl.query import WorklistQuery
@@ -616,22 +619,22 @@ async def test_a_handshake_counts_as_a_connection(
 @contextlib.asynccontextmanager
 async def shaking_hands(listener: Listener) -> AsyncIterator[Client]:
     """A client whose handshake has begun on the listener's side, and goes no further."""
-    begun, opened = asyncio.Event(), listener.opened
+    begun, opened = asyncio.Event(), listener.arrived
 
     def noting(handshake: Handshake, peer: str) -> bool:
         begun.set()
         return opened(handshake, peer)
 
-    listener.opened = noting
+    listener.arrived = noting
     async with connected(listener) as client:
         await begun.wait()
-        listener.opened = opened
+        listener.arrived = opened
         yield client
 
 
 async def handshakes_end(listener: Listener) -> None:
     while listener._handshakes:
-        await asyncio.wait([each._task for each in listener._handshakes])
+        await asyncio.wait([each.task for each in listener._handshakes])
 
 
 async def test_a_health_check_under_tls_leaves_no_trace(echo: Echo, server_side: ssl.SSLContext, caplog):
@@ -673,3 +676,120 @@ async def test_a_client_must_show_a_certificate_where_one_is_asked_for(
         async with connected(listener, ssl=known) as client:
             await client.send(frame(b"2"))
             assert await client.answer() == b"2"
+
+
+# ── limits ──
+
+
+@pytest.fixture
+def struck(caplog) -> Callable[[Limit], dict[str, object]]:
+    """Return the fields of the one event that names a limit, after a look at the figure: it must have moved."""
+    caplog.set_level(logging.INFO, "mwl")
+    before = {limit: counted(limit) for limit in Limit}
+
+    def look(limit: Limit) -> dict[str, object]:
+        assert counted(limit) > before[limit]
+        (fields,) = [
+            record.fields for record in caplog.records if getattr(record, "fields", {}).get("limit") == limit
+        ]
+        assert fields["setting"] == SETTINGS[limit]
+        return fields
+
+    return look
+
+
+def counted(limit: Limit) -> float:
+    return REGISTRY.get_sample_value("mwl_hl7_limits_total", {"limit": limit.value}) or 0.0
+
+
+def test_every_setting_that_is_named_exists():
+    """An operator can write what the log tells her to."""
+    for setting in SETTINGS.values():
+        section = model.Settings()
+        for key in setting.split("."):
+            assert key in type(section).model_fields, setting
+            section = getattr(section, key)
+
+
+@pytest.mark.parametrize(
+    ("limits", "limit"),
+    [(Limits(connections=1), Limit.CONNECTIONS), (Limits(per_address=1), Limit.PER_ADDRESS)],
+)
+async def test_one_connection_too_many_is_counted_and_told_once(echo: Echo, struck, limits, limit):
+    """Closed: its sender keeps the message."""
+    before = counted(limit)
+    async with listening(echo, limits=limits) as listener, connected(listener) as kept:
+        await kept.send(frame(b"1"))
+        await kept.answer()
+        for _ in range(3):
+            async with connected(listener) as client:
+                assert await client.closed()
+        if limit is Limit.PER_ADDRESS:
+            async with connected(listener, local_addr=("127.0.0.2", 0)) as other:
+                await other.send(frame(b"2"))
+                assert await other.answer() == b"2"
+
+    assert counted(limit) - before == 3
+    assert struck(limit)["times"] == 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "limit", "begun"),
+    [
+        (Limits(idle=0.05), Limit.IDLE, b""),
+        (Limits(silence=0.05), Limit.SILENCE, b"\x0bMSH|"),
+        (Limits(message=0.05), Limit.MESSAGE, b"\x0bMSH|"),
+    ],
+)
+async def test_a_sender_that_takes_too_long_is_counted_and_told(echo: Echo, struck, limits, limit, begun):
+    """Between messages, and inside of one."""
+    async with listening(echo, limits=limits) as listener, connected(listener) as client:
+        await client.send(begun)
+        assert await client.closed()
+
+    struck(limit)
+
+
+async def test_a_message_that_drips_ends_though_it_never_pauses(echo: Echo, struck):
+    """A byte now and then is no silence; the whole has its own time."""
+    limits = Limits(silence=30, message=0.2)
+    async with listening(echo, limits=limits) as listener, connected(listener) as client:
+        ended = asyncio.create_task(client.closed())
+        await client.send(b"\x0b")
+        while not ended.done():
+            with contextlib.suppress(ConnectionError):
+                await client.send(b"A")
+            await asyncio.wait([ended], timeout=0.02)
+
+    struck(Limit.MESSAGE)
+
+
+async def test_a_message_too_long_is_counted_and_told(echo: Echo, struck):
+    """It is answered, too."""
+    async with listening(echo, limits=Limits(frame=10)) as listener, connected(listener) as client:
+        await client.send(frame(bytes(11)))
+        assert await client.answer() == b"too large"
+
+    struck(Limit.FRAME)
+
+
+async def test_a_sender_that_does_not_read_is_counted_and_told(echo: Echo, struck):
+    """Its answer is given up."""
+    async with (
+        listening(echo, limits=Limits(silence=0.1)) as listener,
+        connected(listener, limit=1) as client,
+    ):
+        for _ in range(20):
+            await client.send(frame(b"long"))
+        await alone(listener)
+
+    struck(Limit.WRITE)
+
+
+async def test_a_handshake_that_takes_too_long_is_counted_and_told(echo: Echo, server_side, struck):
+    """A silent client of a TLS port."""
+    limits = Limits(handshake=0.05)
+    async with listening(echo, tls=server_side, limits=limits) as listener, connected(listener) as client:
+        assert await client.closed()
+
+    struck(Limit.HANDSHAKE)

@@ -263,6 +263,41 @@ async def test_an_answer_without_the_number_it_answers_is_taken(
     assert (row.state, row.attempts) == (DELIVERED, 1)
 
 
+async def test_a_system_that_is_away_for_an_hour_is_told_all_of_it_in_order(
+    store: Store, ris: Ris, notify: Notify, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Exams begin and end meanwhile; each change is sent once, and the outage is one line of the log."""
+    hour, began, over = dt.timedelta(hours=1), clock(), asyncio.Event()
+    to_come = [("IP", "1"), ("IP", "2"), ("CM", "1"), ("IP", "3"), ("DC", "2"), ("CM", "3")]
+
+    def pass_by(failures: int) -> float:
+        """Let the time of a back-off go by, in which something happens now and then."""
+        clock.pass_by(backoff(failures))
+        if to_come:
+            event, order = to_come.pop(0)
+            put(store, event, order=order)
+        if clock() - began > hour:
+            over.set()
+        return 0.0
+
+    await ris.close()
+    put(store, "IP", order="0")
+    await notify(pace=Pace(backoff=pass_by, poll=3600.0))
+    async with asyncio.timeout(60):
+        await over.wait()
+    tried = rows(store)[0].attempts
+    await ris.listen()
+
+    told = [said(await ris.next()) for _ in range(7)]
+    found = await until(store, settled)
+    assert tried > 30
+    assert {row.state for row in found} == {DELIVERED}
+    assert len(ris.raw) == 7
+    by_order = {order: [event for event, of in told if of == f"ACC{order}"] for order in "0123"}
+    assert by_order == {"0": ["IP"], "1": ["IP", "CM"], "2": ["IP", "DC"], "3": ["IP", "CM"]}
+    assert [each.getMessage() for each in caplog.records].count("status cannot be delivered") == 1
+
+
 @pytest.mark.parametrize("code", ["AE", "AR", "CE", "CR"])
 async def test_a_refused_row_is_parked_and_holds_up_nobody(
     store: Store, ris: Ris, notify: Notify, caplog: pytest.LogCaptureFixture, code: str
@@ -405,7 +440,8 @@ async def test_nonsense_is_logged_and_asked_again_for_as_long_as_it_takes(
         found = await until(store, lambda found: bool(found[0].last_error))
         (row,) = await until(store, settled)
 
-    assert found[0].last_error.startswith("the answer is not an HL7 message: b'HTTP/1.1 400 Bad Request HTTP")
+    said_first = found[0].last_error.partition("; last: ")[2]
+    assert said_first.startswith("the answer is not an HL7 message: b'HTTP/1.1 400 Bad Request HTTP")
     assert (row.state, row.attempts) == (DELIVERED, 9)
     told = [each for each in caplog.records if each.getMessage() == "status answer not understood"]
     assert [each.fields["answers"] for each in told] == list(range(1, 9))
@@ -427,6 +463,45 @@ async def test_nonsense_may_park_a_row_in_the_end(store: Store, ris: Ris, notify
 
     assert [(row.state, row.attempts) for row in found] == [(PARKED, 3), (DELIVERED, 1), (DELIVERED, 1)]
     assert "HTTP/1.1 400" in found[0].last_error
+
+
+async def test_nonsense_is_counted_on_by_the_next_process(store: Store, ris: Ris, notify: Notify) -> None:
+    """Two answers were none, the third time there was none at all; then the broker was started again."""
+
+    async def answer(message: Message) -> bytes | None:
+        return await garbage(message)
+
+    ris.answer = answer
+    put(store, "IP")
+    left = "answers that are none: 2; last: 127.0.0.1:2576 did not answer in 30 s"
+
+    def before(tx: Transaction) -> None:
+        [row] = outbox.claim(tx, "killed", dt.timedelta(minutes=1), 1)
+        outbox.failed(tx, row.key, left, tx.now)
+
+    store.write_now(before)
+    await notify(nonsense_limit=3)
+
+    (row,) = await until(store, settled)
+
+    assert (row.state, len(ris.raw)) == (PARKED, 1)
+    assert row.last_error.startswith("the answer is not an HL7 message")
+
+
+async def test_what_went_wrong_besides_does_not_end_the_count(store: Store, ris: Ris, notify: Notify) -> None:
+    """Nonsense, silence, nonsense: that is twice."""
+    answers = iter([garbage, nothing, garbage])
+
+    async def answer(message: Message) -> bytes | None:
+        return await next(answers, accept)(message)
+
+    ris.answer = answer
+    put(store, "IP")
+    await notify(within=0.3, nonsense_limit=2)
+
+    (row,) = await until(store, settled)
+
+    assert (row.state, row.attempts) == (PARKED, 3)
 
 
 async def test_no_answer_is_no_nonsense(store: Store, ris: Ris, notify: Notify) -> None:

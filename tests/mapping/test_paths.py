@@ -39,7 +39,7 @@ def test_a_path_is_read_in_every_form(text, path):
     [
         ("PatientNam", "unknown attribute 'PatientNam': did you mean 'PatientName'?"),
         ("SPS.Modalty", "unknown attribute 'Modalty' in 'SPS.Modalty': did you mean 'Modality'?"),
-        ("", "unknown attribute ''"),
+        ("", "the name of an attribute is missing"),
         ("PatientID.PatientName", "PatientID in 'PatientID.PatientName' is no sequence"),
         (".".join(["SPS"] * 9), "nested too deeply"),
     ],

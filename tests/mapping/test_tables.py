@@ -84,3 +84,13 @@ def test_a_file_that_is_no_table_is_reported_where_it_is_wrong(tmp_path, text, m
     """Like any mistake in a profile: file, line and words."""
     with pytest.raises(BadDocument, match=message):
         files(tmp_path, exams=text).get("exams")
+
+
+def test_stars_of_a_key_are_not_tried_in_every_way():
+    """What is looked up comes from a peer."""
+    table = Lookup([("*a*a*a*a*a*a*a*a*b", 1), ("a*c*", 2)])
+
+    assert table.get("a" * 20_000) is None
+    assert table.get("a" * 20_000 + "b") == 1
+    assert table.get("AxxCyy") == 2
+    assert table.get("xa") is None

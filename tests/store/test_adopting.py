@@ -10,6 +10,8 @@ from store.exams import (
     DISCONTINUED,
     FILLER,
     PLACER,
+    REQUESTED,
+    STEP_ID,
     U1,
     U2,
     WRONG_ENTRY,
@@ -35,6 +37,11 @@ from mwl.store.linking import Remark
         pytest.param({PLACER: element("LO", "P1001")}, "placer number", id="placer"),
         pytest.param({FILLER: element("LO", "F1001")}, "filler number", id="filler"),
         pytest.param({ACCESSION: element("SH", "ACC1001")}, "accession number + station", id="accession"),
+        pytest.param(
+            {STEP_ID: element("SH", "S1"), REQUESTED: element("SH", "RP1001")},
+            "step ID + requested procedure ID",
+            id="step and procedure",
+        ),
         pytest.param({"0020000D": element("UI", study("1001"))}, "Study Instance UID", id="F-M19 study"),
     ],
 )

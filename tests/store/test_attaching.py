@@ -26,10 +26,11 @@ from store.exams import (
 from mwl.conduct import ACCESSION_AND_STATION, PATIENT_AND_TIME, Conduct, Conducts, Key, Rung
 from mwl.discontinuation import REASONS
 from mwl.errors import Refusal, Refused
-from mwl.lifecycle import StepState
+from mwl.lifecycle import Actor, StepState
 from mwl.model import OrderAction
 from mwl.store import tables
 from mwl.store.linking import Remark
+from mwl.store.settling import Decision
 
 S = StepState
 
@@ -232,6 +233,56 @@ def test_f_m17_the_wrong_entry_puts_the_right_step_back(house: House) -> None:
     assert (house.states, house.heard) == (["SCHEDULED", "STARTED"], ["IP", "SC", "IP"])
     assert [line.reason for line in house.history(1)] == ["", "", "incorrect worklist entry selected"]
     assert house.exam(U1).remarks == (Remark.WRONG_ENTRY,)
+
+
+CANCEL, AGAIN = OrderAction.CANCEL, OrderAction.CREATE
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile", "after", "told"),
+    [
+        ([CANCEL], [], "CANCELED", ["IP", "CA"]),
+        ([], [CANCEL], "CANCELED", ["IP", "CA"]),
+        ([], [CANCEL, CANCEL], "CANCELED", ["IP", "CA"]),
+        ([CANCEL], [AGAIN], "SCHEDULED", ["IP", "SC"]),
+        ([], [CANCEL, AGAIN], "SCHEDULED", ["IP", "SC"]),
+        ([CANCEL, AGAIN], [], "SCHEDULED", ["IP", "SC"]),
+    ],
+)
+def test_f_m17_what_was_cancelled_is_not_put_back(
+    house: House, s1: int, before: list, meanwhile: list, after: str, told: list[str]
+) -> None:
+    """The wrong entry was that of a cancelled order: nobody must be examined because of it."""
+    for action in before:
+        house.send(order("1001", "S1", action=action))
+    house.create()
+    for action in meanwhile:
+        house.send(order("1001", "S1", action=action))
+
+    house.update(U1, ended(DISCONTINUED, WRONG_ENTRY))
+
+    assert (house.states, house.heard) == ([after], told)
+
+
+def test_an_unlinked_exam_leaves_a_cancelled_order_cancelled(house: House, s1: int) -> None:
+    """A person takes the exam from the step: as it was before, so it is again."""
+    house.send(order("1001", "S1", action=CANCEL))
+    house.create()
+    house.update()
+    house.unlink(1)
+
+    assert (house.states, house.heard) == (["CANCELED"], ["IP", "CM", "CA"])
+    assert house.history(s1)[-1].event == "withdraw"
+
+
+def test_m10_what_the_clock_ends_goes_back_where_a_profile_says_so(house: House, s1: int) -> None:
+    """Else the step would stay STARTED for ever, with no exam that runs."""
+    house.device(discontinued=S.SCHEDULED)
+    house.create()
+
+    house.close(1, DISCONTINUED, Decision(Actor.CLOCK, "its device has not ended it"))
+
+    assert (house.states, house.heard) == (["SCHEDULED"], ["IP", "SC"])
 
 
 @pytest.mark.parametrize("code", sorted(REASONS))

@@ -38,8 +38,8 @@ class Orders:
         def work(tx: Transaction) -> tuple[int, Outcome]:
             arrival = messages.arrived(tx, MessageRecord("127.0.0.1", name.encode(), control_id=name))
             done = orders.apply(tx, order, source="hl7 RIS 1", uid_root=None, told=())
-            messages.link(tx, arrival.key, procedures=done.procedures, steps=done.steps)
             messages.answered(tx, arrival, "AA", b"")
+            messages.link(tx, arrival.key, procedures=done.procedures, steps=done.steps)
             return arrival.key, done
 
         self.message[name], self.done[name] = self.store.write_now(work)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, insert, make_url, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, insert, make_url, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from mwl.errors import BadDocument, Unavailable
 from mwl.store import engine as engines
@@ -138,6 +139,32 @@ def test_a_broker_that_is_frozen_does_not_keep_the_others_from_writing(
         assert read(link) == ["P2"]
 
 
+def test_a_writer_sees_what_was_done_while_it_waited(
+    engine: Engine, database_url: str, back_end: str, request: pytest.FixtureRequest
+) -> None:
+    """Whatever isolation the server gives by itself: with one snapshot the second would add the patient again."""
+    if back_end == "sqlite":
+        pytest.skip("a file has one writer")
+    server = request.getfixturevalue("postgresql")
+    name = make_url(database_url).database
+    server.run(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
+    with ThreadPoolExecutor(1) as beside, Link(engine, writing=True, alone=True) as first:
+        with first.transaction() as connection:
+            connection.execute(insert(patients), row("P1"))
+            second = Link(engines.create(database_url), writing=True, alone=True)
+            seen = beside.submit(read, second)
+            while not waiting_for_the_lock(connection):
+                assert not seen.done()
+        assert seen.result(30) == ["P1"]
+        second.close()
+
+
+def waiting_for_the_lock(connection: Connection) -> bool:
+    """Tell whether somebody waits for the lock that writers take."""
+    waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    return bool(connection.exec_driver_sql(waits).scalar())
+
+
 def test_a_reader_sees_one_moment(engine: Engine) -> None:
     """What is committed meanwhile does not appear in the middle of a read."""
     with Link(engine, writing=False) as reader, Link(engine, writing=True) as writer:
@@ -256,3 +283,25 @@ def test_limits_of_the_url_are_kept(database_url: str) -> None:
     with Link(engine, writing=False) as link, link.transaction() as connection:
         assert connection.execute(text("SHOW application_name")).scalar() == "worklist"
         assert connection.execute(text("SHOW lock_timeout")).scalar() == "5s"
+
+
+def test_a_connection_that_fails_is_dropped_without_a_word(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be in the middle of many statements at once, where nothing can be rolled back any more."""
+    if not database_url.startswith("postgresql"):
+        pytest.skip("a file has no connection to lose")
+    engine = engines.create(database_url)
+
+    def broken_off(connection: Connection) -> None:
+        """As a server that stops leaves the driver, with statements on their way."""
+        connection.execute(text("SELECT 1"))
+        connection.connection.driver_connection.pgconn.enter_pipeline_mode()
+        raise OperationalError("INSERT", None, Exception("the server closed the connection"))
+
+    with Link(engine, writing=True) as link:
+        with pytest.raises(Unavailable), link.transaction() as connection:
+            broken_off(connection)
+        assert caplog.messages == []
+        with link.transaction() as connection:
+            assert connection.scalar(text("SELECT 1")) == 1

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from mwl.store.handover import Handover
+from mwl.store.handover import Gathering, Handover
 
 
 async def waiting(handover: Handover, futures: list[Future[int]]) -> list[asyncio.Task[int]]:
@@ -72,3 +72,37 @@ async def test_what_was_settled_before_anybody_waits_arrives() -> None:
     done.set_result(1)
 
     assert await Handover().result(done) == 1
+
+
+async def test_what_one_turn_of_the_loop_brings_is_taken_together() -> None:
+    """What comes in a later turn is taken for itself."""
+    taken: list[list[int]] = []
+    gathering = Gathering(taken.append)
+
+    async def bring(number: int) -> None:
+        gathering.add(number)
+
+    await asyncio.gather(*map(bring, range(3)))
+    await asyncio.sleep(0)
+    gathering.add(3)
+    await asyncio.sleep(0)
+
+    assert taken == [[0, 1, 2], [3]]
+
+
+async def test_what_is_settled_together_arrives_when_the_last_is() -> None:
+    """Nobody goes on before that; to wake a loop that has nothing to take is no harm."""
+    handover = Handover()
+    handover.wake()
+    futures: list[Future[int]] = [Future() for _ in range(2)]
+    tasks = [asyncio.create_task(handover.result(each, together=True)) for each in futures]
+    await asyncio.sleep(0)
+    futures[0].set_result(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not tasks[0].done()
+
+    futures[1].set_result(1)
+    handover.wake()
+
+    assert [await task for task in tasks] == [0, 1]

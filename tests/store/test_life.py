@@ -29,9 +29,10 @@ from mwl.model import OrderAction
 from mwl.store import by_hand, tables, watching
 
 ORDERS = ("1", "2")
+BY_HAND = "moved by hand"
 EXAMS = range(2)
 ACTIONS = [action for action in OrderAction if action is not OrderAction.NOTHING]
-MOVES = [event for event in StepEvent if event is not StepEvent.BEGIN]
+MOVES = [event for event in StepEvent if event not in (StepEvent.BEGIN, StepEvent.WITHDRAW)]
 
 _EVENTS = st.one_of(
     st.tuples(st.just("order"), st.sampled_from(ORDERS), st.sampled_from(ACTIONS)),
@@ -81,7 +82,9 @@ def _set(house: House, n: int, state: PerformedState | str) -> None:
 
 
 def _move(house: House, key: int, event: StepEvent) -> None:
-    house.store.write_now(lambda tx: by_hand.move(tx, [key], event, by="console anna", reason="x", told=ALL))
+    house.store.write_now(
+        lambda tx: by_hand.move(tx, [key], event, by="console anna", reason=BY_HAND, told=ALL)
+    )
 
 
 def _clock(house: House, hours: int, _what: None) -> None:
@@ -173,5 +176,11 @@ def whole(house: House, step) -> None:
         else:
             assert other.before == other.after
     assert lines[-1].after == step.state
+    cancelled = False
+    for line in lines:  # what was cancelled an order puts back, or a person by name, and no exam
+        if line.event == "reopen" and cancelled:
+            assert line.source.startswith("hl7") or line.reason == BY_HAND
+        if line.event in ("cancel", "asked to cancel", "reopen", "ordered again"):
+            cancelled = line.event in ("cancel", "asked to cancel")
     holds = [line.event for line in lines if line.event in ("hold", "release")]
     assert step.held == (bool(holds) and holds[-1] == "hold")

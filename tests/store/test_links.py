@@ -18,8 +18,8 @@ def ordered(tx: Transaction, item: WorklistItem, control_id: str) -> int:
     )
     arrival = messages.arrived(tx, record)
     done = orders.apply(tx, order, source=f"hl7 RIS {control_id}", uid_root=None, told=())
-    messages.link(tx, arrival.key, procedures=done.procedures, steps=done.steps)
     messages.answered(tx, arrival, "AA", b"")
+    messages.link(tx, arrival.key, procedures=done.procedures, steps=done.steps)
     return done.steps[0]
 
 

@@ -84,7 +84,7 @@ def test_a_repeated_message_finds_its_first_answer(store: Store) -> None:
     again = keep(store, MESSAGE)
 
     assert first.earlier is None
-    assert again == OnRecord(first.key, MESSAGE, Attempt("AA", b"ACK", ""))
+    assert again == OnRecord(MESSAGE, first.key, Attempt("AA", b"ACK", ""))
     assert stored(store, first.key).entry.receipts == 2
 
 
@@ -180,7 +180,13 @@ def test_refused_messages_are_kept_while_there_is_room(store: Store) -> None:
 
     def refuse(message: MessageRecord) -> bool:
         limit = Limit(Allowance.REFUSED, size)
-        return store.write_now(lambda tx: messages.refused(tx, message, limit)) is not None
+
+        def work(tx: Transaction) -> bool:
+            if (arrival := messages.refused(tx, message, limit)) is not None:
+                messages.answered(tx, arrival, "AE", b"NAK")
+            return arrival is not None
+
+        return store.write_now(work)
 
     assert [refuse(MESSAGE), refuse(other), refuse(MESSAGE)] == [True, False, True]
     assert count(store) == 1
@@ -230,7 +236,9 @@ def test_a_message_is_linked_to_what_it_touched(store: Store) -> None:
 
     def work(tx: Transaction) -> int:
         touched(tx)
-        key = messages.arrived(tx, MESSAGE).key
+        arrival = messages.arrived(tx, MESSAGE)
+        messages.answered(tx, arrival, "AA", b"ACK")
+        key = arrival.key
         messages.link(tx, key, procedures=[2, 2], steps=[3])
         messages.link(tx, key, patients=[9], procedures=[2], steps=[3])
         messages.link(tx, key)

@@ -104,7 +104,7 @@ def test_b08_a_step_that_a_person_ends_is_sent_on_as_well(store: Store) -> None:
 
 def test_f_m27_subscribers_hear_of_what_is_not_kept_any_more(store: Store) -> None:
     """Event type 5, behind what they have not got yet of the same step."""
-    create(store)
+    create(store, to=Onward((), BOTH.subscribers))
     store.write_now(lambda tx: performed.update(tx, "1.2.3", DONE, calling_ae="CT1", told=()))
 
     def purge(tx: Transaction) -> int:

@@ -207,15 +207,19 @@ def test_a_cancellation_by_placer_alone_cancels_all_its_procedures(store):
 
 
 def test_f_h09_an_exam_that_runs_is_not_stopped_by_a_cancellation(store):
-    """STARTED stays STARTED; the answer carries a warning and no history is written."""
+    """STARTED stays STARTED; the answer carries a warning, and the history says once that it was cancelled."""
     made = send(store, order(change(CREATE, procedure(), step())))
     move(store, made.steps[0], StepEvent.BEGIN)
 
     outcome = send(store, order(change(CANCEL, procedure())))
+    send(store, order(change(CANCEL, procedure())))
 
     assert states(store) == ["STARTED"]
     assert [(f.severity, f.code) for f in outcome.findings] == [(Severity.WARNING, 206)]
-    assert history(store)[-1] == ("begin", "SCHEDULED", "STARTED")
+    assert history(store)[-2:] == [
+        ("begin", "SCHEDULED", "STARTED"),
+        ("asked to cancel", "STARTED", "STARTED"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -245,6 +245,17 @@ def test_a_failed_row_comes_back_when_it_is_due(kept, clock):
     assert (again.control_id, again.attempts, again.last_error) == (row.control_id, 2, "timeout")
 
 
+def test_a_clock_that_is_put_back_holds_nothing_up(kept, clock):
+    """By hours: neither what was never tried nor what is tried again waits for as long."""
+    put(kept)
+    [row] = claim(kept)
+    do(kept, outbox.failed, row, "timeout", clock.now + dt.timedelta(seconds=60))
+    put(kept, thread="procedure:2")
+    clock.pass_by(-dt.timedelta(hours=3))
+
+    assert [row.thread for row in claim(kept)] == ["procedure:1", "procedure:2"]
+
+
 def test_a_hostile_error_is_bounded_and_storable(kept):
     """What a peer said is kept only in part, and never breaks the database."""
     put(kept)
@@ -402,6 +413,27 @@ def test_f_m28_a_broker_that_starts_on_sqlite_takes_over_at_once(kept, clock, ba
         assert again is None
 
 
+def test_a_lease_holds_for_a_broker_whose_clock_is_ahead(database_url, back_end, monkeypatch):
+    """It ends by the clock of the server that both ask; on SQLite there is one broker, and one clock."""
+    if back_end == "sqlite":
+        pytest.skip("one broker serves a file")
+    here = open_store(database_url)
+    monkeypatch.setattr("mwl.store.store.utc_now", lambda: dt.datetime.now(dt.UTC) + 10 * LEASE)
+    ahead = open_store(database_url)
+    put(here)
+
+    assert len(claim(here, "here")) == 1
+    assert claim(ahead, "ahead") == []
+
+    put(ahead, thread="procedure:2")
+    monkeypatch.setattr("mwl.store.store.utc_now", lambda: dt.datetime.now(dt.UTC) + 20 * LEASE)
+    further = open_store(database_url)
+    assert len(claim(ahead, "ahead")) == 1
+    assert claim(further, "further") == []
+    for each in (here, ahead, further):
+        each.close_now()
+
+
 # --- what was overtaken --------------------------------------------------------------------------
 
 
@@ -434,6 +466,26 @@ def test_c_33_a_row_that_was_overtaken_is_not_sent_any_more(kept):
     assert text.startswith(f"row {begun.key} (IP) was overtaken: row {ended.key} (CM) about the same step")
     assert claim(kept) == []
     do(kept, outbox.discard, begun)
+
+
+def test_c_33_what_may_have_arrived_is_not_followed_by_what_came_before(kept, clock):
+    """COMPLETED was sent and not answered: IN PROGRESS waits for its answer, and can go if that is a refusal."""
+    begun = tell(kept, "IP", 7)
+    do(kept, outbox.parked, claim(kept)[0], "AE")
+    ended = tell(kept, "CM", 7)
+    do(kept, outbox.composed, claim(kept)[0], b"MSH")
+    do(kept, outbox.failed, ended, "no answer", clock() + LEASE)
+
+    text = refused(kept, outbox.retry, begun)
+    do(kept, outbox.parked, ended, "AE")
+    do(kept, outbox.retry, begun)
+
+    assert (
+        text
+        == f"row {begun.key} (IP) has to wait: row {ended.key} (CM) about the same step was sent meanwhile"
+        " and may have arrived"
+    )
+    assert [row.key for row in claim(kept)] == [begun.key]
 
 
 @pytest.mark.parametrize(

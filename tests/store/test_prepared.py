@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import bindparam, exc, insert, select
 
 from mwl.store import Store, Transaction
-from mwl.store.prepared import Prepared, new
+from mwl.store.prepared import Prepared, change, new
 from mwl.store.tables import messages, patients, procedures, steps
 
 RAW = b"MSH|\x00\xff"
@@ -102,9 +102,47 @@ def test_an_error_is_sqlalchemys_and_quotes_no_row(store: Store, several: bool) 
     assert "SECRET" not in str(refused.value)
 
 
-def test_a_list_that_expands_is_refused(store: Store) -> None:
-    """Such a statement has another text for each number of values."""
-    listed = Prepared(select(patients.c.key).where(patients.c.key.in_([1, 2])))
+def test_a_list_may_have_any_number_of_values(store: Store) -> None:
+    """None of them, a few, and more than a statement is compiled for."""
+    rows = [{"patient_id": f"P{n:02}", "document": "{}"} for n in range(20)]
+    store.write_now(lambda tx: new(patients).run_all(tx.connection, rows))
+    ids = [row["patient_id"] for row in rows]
+    named = (
+        select(patients.c.patient_id)
+        .where(patients.c.patient_id.in_(bindparam("ids", expanding=True)), patients.c.issuer == "")
+        .order_by(patients.c.key)
+    )
+    listed = Prepared(named)
 
-    with pytest.raises(ValueError, match="expands"):
-        store.write_now(lambda tx: listed.all(tx.connection, {}))
+    def found(wanted: list[str]) -> list[str]:
+        return store.read_now(lambda tx: listed.scalars(tx.connection, {"ids": wanted}))
+
+    assert [found(ids[:count]) for count in (0, 1, 2, 1, 8, 9, 20)] == [
+        ids[:count] for count in (0, 1, 2, 1, 8, 9, 20)
+    ]
+
+
+def test_a_list_that_a_statement_states_is_part_of_it(store: Store) -> None:
+    """It need not be bound."""
+    rows = [{"patient_id": f"P{n}", "document": "{}"} for n in range(3)]
+    store.write_now(lambda tx: new(patients).run_all(tx.connection, rows))
+    some = select(patients.c.patient_id).where(patients.c.patient_id.in_(["P0", "P2"]))
+
+    found = store.read_now(lambda tx: Prepared(some).scalars(tx.connection, {}))
+
+    assert sorted(found) == ["P0", "P2"]
+
+
+def test_columns_of_one_row_are_changed(store: Store) -> None:
+    """The others keep what they have."""
+
+    def work(tx: Transaction) -> list[tuple[str, str]]:
+        keys = [
+            new(patients, key=True).scalar(tx.connection, {"patient_id": each, "document": "{}"})
+            for each in ("P1", "P2")
+        ]
+        change(patients, ("issuer",)).run(tx.connection, {"row": keys[1], "issuer": "HOSP"})
+        rows = tx.connection.execute(select(patients).order_by(patients.c.key))
+        return [(row.patient_id, row.issuer) for row in rows]
+
+    assert store.write_now(work) == [("P1", ""), ("P2", "HOSP")]

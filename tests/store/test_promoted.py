@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mwl.lifecycle import StepState
 from mwl.model import Document, Element, name_value
 from mwl.store import promoted
 
@@ -93,10 +94,11 @@ def test_every_station_is_a_row_with_the_start() -> None:
         "00400003": element("TM", "0730"),
     }
 
-    assert promoted.station_rows(document) == [
-        {"ae_title": "CT1", "start": "20260105073000.000000"},
-        {"ae_title": "CT2", "start": "20260105073000.000000"},
+    assert promoted.station_rows(document, StepState.COMPLETED) == [
+        {"ae_title": "CT1", "start": "20260105073000.000000", "closed": True},
+        {"ae_title": "CT2", "start": "20260105073000.000000", "closed": True},
     ]
+    assert not promoted.station_rows(document, StepState.STARTED)[0]["closed"]
 
 
 @pytest.mark.parametrize(

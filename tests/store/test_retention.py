@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import pytest
 from sqlalchemy import func, select
 from store.exams import U1, U2, House, began, item, merge, order, unscheduled
 
+from mwl.errors import Refused
+from mwl.lifecycle import OutboxState
 from mwl.model import OrderAction, OrderMessage, ProcedureChange, WorklistItem
-from mwl.store import Store, Transaction, journal, messages, orders, retention, tables, transitions
+from mwl.store import Store, Transaction, journal, messages, orders, outbox, retention, tables, transitions
 from mwl.store.journal import Wanted
 from mwl.store.messages import KeyKind, MessageRecord, SearchKey
 from mwl.store.tables import message_attempts, message_keys, message_links, steps
@@ -95,7 +98,8 @@ def keep(house: House, days: float) -> tuple[int, int]:
     """Delete what was finished so many days ago; return how many procedures and exams without one."""
     before = house.now - dt.timedelta(days=days)
     exams = house.store.write_now(lambda tx: retention.purge_performed(tx, before))
-    return house.store.write_now(lambda tx: retention.purge_finished(tx, before)), exams
+    found = house.store.read_now(lambda tx: retention.finished(tx, before))
+    return house.store.write_now(lambda tx: retention.purge_finished(tx, before, found)), exams
 
 
 def counts(house: House, *tables_: Any) -> list[int]:
@@ -190,6 +194,146 @@ def test_finished_procedures_go_a_few_at_a_time(house: House) -> None:
     before = house.now - dt.timedelta(days=100)
 
     def purge() -> int:
-        return house.store.write_now(lambda tx: retention.purge_finished(tx, before, most=2))
+        found = house.store.read_now(lambda tx: retention.finished(tx, before, most=2))
+        return house.store.write_now(lambda tx: retention.purge_finished(tx, before, found))
 
     assert [purge() for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_what_went_on_after_it_was_found_stays(house: House) -> None:
+    """Between the look and the deletion somebody appended to the exam."""
+    house.send(order("1001", "S1"))
+    house.create()
+    house.update()
+    house.now += dt.timedelta(days=400)
+    before = house.now - dt.timedelta(days=100)
+
+    found = house.store.read_now(lambda tx: retention.finished(tx, before))
+    house.create(U2, began(item("1001", "S1")))
+
+    assert len(found) == 1
+    assert house.store.write_now(lambda tx: retention.purge_finished(tx, before, found)) == 0
+    assert counts(house, tables.procedures, tables.performed) == [1, 2]
+
+
+# ── patients without procedures ──
+
+
+def forget(house: House, days: float) -> int:
+    """Delete the patients of whom nothing was said for so many days; return how many."""
+    before = house.now - dt.timedelta(days=days)
+    found = house.store.read_now(lambda tx: retention.forgotten(tx, before))
+    return house.store.write_now(lambda tx: retention.purge_patients(tx, before, found))
+
+
+def test_a_patient_goes_with_the_ids_merged_into_it_when_nothing_is_left_of_it(house: House) -> None:
+    """While a procedure is on record all of its IDs stay."""
+    house.send(order("1001", "S1"))
+    house.send(order("1001", action=OrderAction.CANCEL))
+    house.send(merge("PID001", "PID555"))
+    house.now += dt.timedelta(days=400)
+
+    with_procedure = forget(house, 399)
+    keep(house, 399)
+
+    assert (with_procedure, forget(house, 401), forget(house, 399)) == (0, 0, 1)
+    assert counts(house, tables.patients) == [0]
+
+
+def test_a_patient_whose_ids_were_merged_lately_stays(house: House) -> None:
+    """What comes tomorrow under the prior ID must find the one who is left."""
+    house.send(order("1001", "S1"))
+    house.send(order("1001", action=OrderAction.CANCEL))
+    house.now += dt.timedelta(days=400)
+    keep(house, 399)
+    house.send(merge("PID007", "PID555"))
+
+    house.now += dt.timedelta(days=10)
+
+    assert forget(house, 11) == 0
+    assert {row.patient_id for row in house.rows(tables.patients)} == {"PID007", "PID555"}
+    assert forget(house, 9) == 1
+
+
+# ── what was sent ──
+
+
+def sent(house: House, *threads: str, kind: str = outbox.STATUS) -> list[int]:
+    """Write a row for each of these threads; return their keys."""
+
+    def work(tx: Transaction) -> list[int]:
+        for thread in threads:
+            outbox.enqueue(tx, destination="RIS", thread=thread, facts={"about": [1]}, kind=kind)
+        return outbox.keys(tx, OutboxState.PENDING)[-len(threads) :]
+
+    return house.store.write_now(work)
+
+
+def clear(house: House, days: float, most: int = retention.BATCH) -> int:
+    """Delete outbox rows that ended so many days ago; return how many."""
+    before = house.now - dt.timedelta(days=days)
+    return house.store.write_now(lambda tx: retention.purge_outbox(tx, before, most=most))
+
+
+def test_what_was_sent_goes_and_what_was_not_stays(house: House) -> None:
+    """Delivered and discarded rows by their end; pending and parked ones however old."""
+    done, given_up, refused, waiting = sent(house, "a", "b", "c", "d")
+    house.store.write_now(lambda tx: outbox.delivered(tx, done))
+    house.store.write_now(lambda tx: outbox.discard(tx, given_up))
+    house.store.write_now(lambda tx: outbox.parked(tx, refused, "AE"))
+    house.now += dt.timedelta(days=400)
+
+    assert [clear(house, 401), clear(house, 399, most=1), clear(house, 399), clear(house, 399)] == [
+        0,
+        1,
+        1,
+        0,
+    ]
+    assert [row.key for row in house.rows(tables.outbox)] == [refused, waiting]
+
+
+def test_what_overtook_a_parked_row_stays_with_it(house: House) -> None:
+    """Sent again a year later, the parked row would be a lie all the same (C-33)."""
+    first, second = sent(house, "a", "a")
+    house.store.write_now(lambda tx: outbox.parked(tx, first, "AE"))
+    house.store.write_now(lambda tx: outbox.delivered(tx, second))
+    house.now += dt.timedelta(days=400)
+
+    assert clear(house, 1) == 0
+    with pytest.raises(Refused, match="overtaken"):
+        house.store.write_now(lambda tx: outbox.retry(tx, first))
+
+
+@pytest.mark.parametrize("state", [OutboxState.PENDING, OutboxState.PARKED])
+def test_an_exam_that_is_still_to_be_sent_on_stays(house: House, state: OutboxState) -> None:
+    """With its order or without: the request that is sent is kept with it, however long the archive is away."""
+    house.send(order("1001", "S1"))
+    house.create(U1)
+    house.update(U1)
+    house.create(U2, began(unscheduled()))
+    house.update(U2)
+    rows = sent(house, *(f"forward:{exam.key}" for exam in house.rows(tables.performed)), kind="forward")
+    if state is OutboxState.PARKED:
+        house.store.write_now(lambda tx: [outbox.parked(tx, row, "refused") for row in rows] and None)
+    house.now += dt.timedelta(days=400)
+
+    waiting = keep(house, 100), len(house.rows(tables.performed))
+    for row in rows:
+        house.store.write_now(lambda tx, row=row: outbox.discard(tx, row))
+
+    assert waiting == ((0, 0), 2)
+    assert keep(house, 100) == (1, 1)
+
+
+def test_the_first_request_of_an_exam_that_runs_stays(house: House) -> None:
+    """By it the next one knows that the peer was sent the first."""
+    house.create()
+    key = house.exam().key
+    (begun,) = sent(house, f"forward:{key}")
+    house.store.write_now(lambda tx: outbox.delivered(tx, begun))
+    house.now += dt.timedelta(days=400)
+
+    running = clear(house, 1)
+    house.update()
+
+    assert (running, clear(house, 1)) == (0, 1)

@@ -60,10 +60,10 @@ def test_every_transition_of_the_table_is_made(store, key):
 
 
 def test_what_the_table_does_not_allow_changes_nothing(store, key):
-    """The state stays, no revision is spent and no history is written."""
+    """The state stays, no revision is spent and no history is written, save of a cancellation that came late."""
     for state, event in PAIRS:
         for by in Actor:
-            if lifecycle.advance(state, event, by) is not None:
+            if lifecycle.advance(state, event, by) is not None or comes_late(state, event, by):
                 continue
             put(store, key, state)
             before = store.read_now(stored)
@@ -72,6 +72,29 @@ def test_what_the_table_does_not_allow_changes_nothing(store, key):
 
             assert returned is state
             assert store.read_now(stored) == before
+
+
+def comes_late(state, event, by):
+    """Tell whether an order, or a person, asks to cancel an exam that has begun."""
+    begun = state in {StepState.STARTED, StepState.COMPLETED, StepState.DISCONTINUED}
+    return event is StepEvent.CANCEL and begun and by in {Actor.ORDER, Actor.PERSON}
+
+
+def test_a_cancellation_that_comes_late_is_remembered_once(store, key):
+    """It moves nothing, and counts when the exam is taken back."""
+    for state, by in itertools.product(StepState, Actor):
+        if not comes_late(state, StepEvent.CANCEL, by):
+            continue
+        put(store, key, state)
+        *before, _ = store.read_now(stored)
+
+        for _ in range(2):
+            assert store.write_now(advance(key, StepEvent.CANCEL, source=f"{by} somebody")) is state
+        *now, lines = store.read_now(stored)
+
+        assert now == before
+        assert [line[3] for line in lines].count("asked to cancel") == 1
+        assert store.read_now(lambda tx: transitions.is_cancelled(tx, key))
 
 
 def test_a_hold_changes_no_state(store, key):

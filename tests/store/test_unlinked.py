@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from store.exams import U1, U2, U3, House, began, element, order, unscheduled
+from store.exams import IN_PROGRESS, U1, U2, U3, House, began, element, ended, order, unscheduled
 
 from mwl.store import open_store, performed, unlinked
 from mwl.store.transaction import stamp
@@ -59,6 +59,50 @@ def test_a_key_that_was_given_anew_is_read_anew(house: House) -> None:
     found = {number: find(house, known, number) for number in ("A2", "A3")}
     keys = {each.uid: each.key for each in map(house.exam, (U2, U3))}
     assert found == {"A2": [keys[U2]], "A3": [keys[U3]]}
+
+
+def test_a_key_that_was_given_anew_is_forgotten_once(house: House) -> None:
+    """To the same patient's next exam: days later the order that comes then is none the worse for it."""
+    known = Unlinked()
+
+    def rolled_back(tx) -> None:
+        performed.create(tx, U1, began(unscheduled(), patient="P1"), calling_ae="CT1", told=())
+        known.find(tx, ["P1"], "")
+        raise ValueError("taken back")
+
+    with pytest.raises(ValueError, match="taken back"):
+        house.store.write_now(rolled_back)
+    house.create(U2, began(unscheduled(), patient="P1"))
+    found = find(house, known, "P1")
+    house.now += dt.timedelta(days=4)
+
+    assert house.exam(U2).key in found
+    assert find(house, known, "P1") == []
+
+
+def test_what_is_heard_of_again_is_not_old(house: House) -> None:
+    """The exam of three days ago goes on today: it may still be an order's that comes now."""
+    known = Unlinked()
+    exam(house, U1, "A1")
+    find(house, known, "A1")
+    house.now += dt.timedelta(days=2)
+    house.update(U1, ended(IN_PROGRESS) | {"00400254": element("LO", "goes on")})
+    house.now += dt.timedelta(days=2)
+
+    assert find(house, known, "A1") == [1]
+    assert find(house, known, "A1", days=1) == []
+
+
+def test_a_document_is_read_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many orders come after the exam: it may name thousands of images."""
+    known, read = Unlinked(), []
+    monkeypatch.setattr(unlinked, "load", lambda document: read.append(document) or {})
+    exam(house, U1, "A1")
+
+    for _ in range(3):
+        find(house, known, "A1")
+
+    assert len(read) == 1
 
 
 def test_what_is_old_is_forgotten(house: House) -> None:

@@ -7,6 +7,7 @@ import datetime as dt
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from mwl.errors import Refusal, Refused, Unavailable
 from mwl.store import Store, Transaction, open_store
 from mwl.store import engine as engines
 from mwl.store.tables import patients
-from mwl.store.writer import Writer
+from mwl.store.writer import Change, Writer
 
 
 def patient(patient_id: str) -> dict[str, str]:
@@ -127,6 +128,45 @@ async def test_a_failing_change_is_rolled_back_alone(store: Store, database_url:
     assert stored(database_url) == {"P1", "P2"}
 
 
+async def test_a_batch_is_done_over_once_when_a_change_raises(store: Store, database_url: str) -> None:
+    """What was made before it is made again, and what comes behind it once; the next batches are prepared."""
+    runs: list[str] = []
+
+    def counted(name: str, error: Exception | None = None) -> Callable[[Transaction], None]:
+        def work(tx: Transaction) -> None:
+            runs.append(name)
+            add(f"{name}{len(runs)}")(tx)
+            if error:
+                raise error
+
+        return work
+
+    no = Refused(Refusal.FINAL, "no")
+    await together(store, counted("A"), counted("B", no), counted("C"))
+    assert runs == ["A", "B", "A", "B", "C"]
+    runs.clear()
+    await together(store, counted("D"), counted("E", no), counted("F"))
+
+    assert runs == ["D", "E", "F"]
+    assert stored(database_url) == {"A3", "C5", "D1", "F3"}
+
+
+async def test_a_change_that_raises_alone_leaves_nothing(store: Store, database_url: str) -> None:
+    """It runs once, and what it had made is gone."""
+    runs: list[int] = []
+
+    def refuse(tx: Transaction) -> None:
+        runs.append(1)
+        add("half")(tx)
+        raise Refused(Refusal.FINAL, "no more")
+
+    with pytest.raises(Refused):
+        await store.write(refuse)
+
+    assert len(runs) == 1
+    assert stored(database_url) == set()
+
+
 async def test_a_violated_constraint_costs_one_change_only(store: Store, database_url: str) -> None:
     """The duplicate is tried once more, alone, and then fails; its neighbours stay."""
     tries: list[int] = []
@@ -158,6 +198,27 @@ async def test_a_change_that_lost_a_race_succeeds_at_the_second_look(store: Stor
     assert await store.write(find_or_add) == "found"
 
 
+async def test_an_error_that_a_change_keeps_to_itself_costs_its_neighbours_nothing(
+    store: Store, database_url: str, back_end: str
+) -> None:
+    """PostgreSQL then takes the transaction back at COMMIT, and says nothing: none of it is acknowledged."""
+
+    def hush(tx: Transaction) -> str:
+        add("P2")(tx)
+        with suppress(IntegrityError):
+            add("P2")(tx)
+        return "done"
+
+    first, last, hushed = await together(store, add("P1"), add("P3"), hush)
+
+    assert (first, last) == ("P1", "P3")
+    if back_end == "sqlite":  # where a statement that failed is all there is to it
+        assert (hushed, stored(database_url)) == ("done", {"P1", "P2", "P3"})
+    else:
+        assert isinstance(hushed, Unavailable)
+        assert stored(database_url) == {"P1", "P3"}
+
+
 @pytest.fixture
 def deferred(store: Store) -> Store:
     """A store with a constraint that is checked at COMMIT."""
@@ -187,6 +248,49 @@ async def test_a_failing_commit_costs_only_the_change_that_broke_it(
     assert (first, last) == ("P1", "P2")
     assert isinstance(failed, Unavailable)
     assert stored(database_url) == {"P1", "P2"}
+
+
+async def test_a_connection_that_breaks_in_the_middle_of_a_batch_costs_and_doubles_nothing(
+    store: Store, database_url: str, back_end: str, request: pytest.FixtureRequest
+) -> None:
+    """Before a change raised, and again while the batch is done over: each is made once, one is refused."""
+    if back_end == "sqlite":
+        pytest.skip("a file has no connection to lose")
+    server = request.getfixturevalue("postgresql")
+    cuts = iter((False, True, False, True))
+
+    def cut(tx: Transaction) -> str:
+        if next(cuts, False):
+            server.disconnect(make_url(database_url).database)
+        return add("P2")(tx)
+
+    def refuse(tx: Transaction) -> None:
+        add("half")(tx)
+        raise Refused(Refusal.FINAL, "no")
+
+    first, second, refused, last = await together(store, add("P1"), cut, refuse, add("P3"))
+
+    assert (first, second, last) == ("P1", "P2", "P3")
+    assert isinstance(refused, Refused)
+    assert stored(database_url) == {"P1", "P2", "P3"}
+
+
+async def test_a_transaction_that_the_file_ended_by_itself_acknowledges_nothing(
+    store: Store, database_url: str, back_end: str
+) -> None:
+    """SQLite rolls back when a disk is full; whoever were to go on would be in no transaction at all."""
+    if back_end != "sqlite":
+        pytest.skip("as SQLite does it")
+
+    def work(tx: Transaction) -> None:
+        add("P1")(tx)
+        tx.connection.exec_driver_sql("ROLLBACK")
+
+    with pytest.raises(Unavailable):
+        await store.write(work)
+
+    assert await store.write(add("P2")) == "P2"
+    assert stored(database_url) == {"P2"}
 
 
 async def test_each_change_sees_the_time_of_its_own_work(database_url: str) -> None:
@@ -318,6 +422,25 @@ async def test_a_full_queue_refuses(database_url: str) -> None:
     gate.opened.set()
     writer.close()
     assert [future.result(0) for future in (held, *accepted)] == [None, "P1", "P2"]
+
+
+async def test_what_finds_no_room_fails_and_the_rest_is_done(database_url: str) -> None:
+    """Of changes that are handed over together, too; whoever has gone is no trouble."""
+    writer = Writer(
+        engines.create(database_url), lambda: dt.datetime.now(dt.UTC), lambda topics: None, waiting=2
+    )
+    gate = Gate()
+    writer.submit(gate)
+    assert await asyncio.to_thread(gate.reached.wait, 30)
+    changes = [Change(add(f"P{n}")) for n in range(4)]
+    assert changes[3].future.cancel()
+    writer.take(changes)
+    gate.opened.set()
+    writer.close()
+
+    assert [changes[n].future.result(0) for n in (0, 1)] == ["P0", "P1"]
+    assert isinstance(changes[2].future.exception(0), Unavailable)
+    assert stored(database_url) == {"P0", "P1"}
 
 
 async def test_closing_commits_what_is_queued_and_refuses_the_rest(store: Store, database_url: str) -> None:

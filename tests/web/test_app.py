@@ -76,6 +76,21 @@ async def test_what_is_not_ready_is_named(web, parts):
     assert json.loads(body)["not_ready"] == ["database", "hl7"]
 
 
+async def test_what_else_there_is_to_tell_changes_nothing_about_readiness():
+    """A synthetic order that fails takes no broker out of a balancer."""
+
+    async def readiness():
+        return READY
+
+    server = WebServer(build(readiness, detail=lambda: {"synthetic": {"ok": False}}), LOOPBACK)
+    await server.start()
+    status, _, body = await get(server.address, "/readyz")
+    await server.stop()
+
+    assert status == 200
+    assert json.loads(body) == {"ready": True, "not_ready": [], "parts": READY, "synthetic": {"ok": False}}
+
+
 async def test_the_figures_are_shown_in_prometheus_format(web):
     """Every metric of the broker is on the page, labels included."""
     metrics.associations_total.labels("accepted").inc()

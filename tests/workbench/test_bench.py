@@ -121,3 +121,24 @@ def test_a_question_is_a_document_written_or_bytes_as_they_are(house):
 
     assert decode_dataset(written.identifier, EXPLICIT_LE) == name
     assert (kept.identifier, kept.transfer_syntax, kept.fuzzy) == (b"\0", "1.2.840.10008.1.2", True)
+
+
+def test_p1_a_query_is_served_by_the_profile_that_it_fits(house):
+    """Where several devices share an AE title; the line of the configuration says which."""
+    folder = house.folder / "mappings" / "devices"
+    (folder / "us.yaml").write_text(
+        "profile: us\nstatus: partial\nvars: {most: null}\nlimit: {max: $var.most}\n"
+        "match: {query: {SPS.Modality: US}}\n"
+    )
+    text = (house.folder / "mwl.yaml").read_text()
+    shared = "CT1: {profile: generic, shared_by: [{profile: us, vars: {most: 3}}]}"
+    house.configure(text.replace('CT1: {profile: site, vars: {room: "7"}}', shared))
+    bench = house.bench
+
+    def served(modality):
+        keys = {"00400100": {"vr": "SQ", "Value": [{"00080060": {"vr": "CS", "Value": [modality]}}]}}
+        found = bench.serving("CT1", bench.facts("CT1"), bench.question(keys))
+        return found.label, found.profile.name, found.profile.limit.max, found.place[2:]
+
+    assert served("US") == ("CT1", "us", 3, ("shared_by", 0))
+    assert served("CT") == ("CT1", "generic", 200, ("profile",))

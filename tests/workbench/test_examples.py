@@ -159,16 +159,16 @@ def test_facts_and_variables_are_the_examples_own(results):
     (found,) = results(
         """
         vars: {room: null}
-        set: {SPS.ScheduledProcedureStepLocation: "$calling_ae in $var.room on $today"}
+        set: {SPS.ScheduledProcedureStepDescription: "$calling_ae in $var.room on $today"}
         tests:
           - name: x
             vars: {room: ER 2}
             facts: {calling_ae: CT7, now: 2026-12-24T23:59}
-            query: {PatientName: "", SPS.ScheduledStationAETitle: "", SPS.ScheduledProcedureStepLocation: ""}
+            query: {PatientName: "", SPS.ScheduledStationAETitle: "", SPS.ScheduledProcedureStepDescription: ""}
             steps: [{}]
             expect:
               items:
-                - SPS.ScheduledProcedureStepLocation: CT7 in ER 2 on 20261224
+                - SPS.ScheduledProcedureStepDescription: CT7 in ER 2 on 20261224
                   SPS.ScheduledStationAETitle: CT7
         """
     )

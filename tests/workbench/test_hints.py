@@ -75,6 +75,21 @@ def test_the_clock_is_compared_with_the_day_of_the_query(house):
     )
 
 
+def test_f43_text_that_is_not_in_the_character_set_it_declares_is_told(house):
+    """A console in Japan writes Shift-JIS under the label of Latin-1; its keys match nothing then."""
+    shift_jis = house.captured("PatientName=XXXX", "SpecificCharacterSet=ISO_IR 100")
+    identifier = shift_jis.identifier.replace(b"XXXX", "山田".encode("cp932"))
+
+    found = said(house.explain("PatientName=x", captured=replace(shift_jis, identifier=identifier)))
+    sound = said(house.explain("PatientName=x", captured=shift_jis))
+
+    assert found[HintKind.CHARACTER_SET] == (
+        "the text of its keys cannot be in the character set it declares (ISO_IR 100); "
+        "it looks like sjis_or_jis: accept.charset_label"
+    )
+    assert HintKind.CHARACTER_SET not in sound
+
+
 def test_a_profile_that_changed_since_the_answer_is_told(house):
     """By its digest, which the captured query carries."""
     same = house.captured(profile="site", profile_digest=house.bench.profile("CT1")[1].digest)

@@ -227,6 +227,20 @@ def test_what_might_help_stands_in_comments_that_load(drafted: Any, folders: Any
     assert learn.load(taken, draft.name, folders, SITE).name == "ct9"
 
 
+def test_f43_a_label_that_cannot_be_right_is_suggested_not_to_be_believed(drafted: Any) -> None:
+    """Whether it is never right is for a person to judge: such bytes in other words are read so, too."""
+    keys: Document = {**MINIMAL, "00080005": {"vr": "CS", "Value": ["ISO_IR 100"]}}
+
+    draft, profile = drafted(sample(keys, looks="sjis_or_jis"), sample(keys))
+
+    line = next(line for line in draft.text.splitlines() if "charset_label" in line)
+    assert line.startswith(
+        '# accept: {charset_label: {when_bytes_look: sjis_or_jis, as_label: "ISO_IR 100"}} # '
+    )
+    assert line.endswith("seen in 1 of 2 queries")
+    assert profile.relabelling is None
+
+
 def test_a_draft_has_a_name_of_its_own() -> None:
     """Made of the AE title, and of none that another profile has."""
     assert learn.free_name("CT9", []) == "ct9"

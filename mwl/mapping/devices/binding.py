@@ -16,6 +16,7 @@ from mwl.mapping.devices.operations.accept import Accept
 from mwl.mapping.devices.operations.codec import chains
 from mwl.mapping.devices.operations.criteria import Selection
 from mwl.mapping.devices.operations.encode import Charset, Wire
+from mwl.mapping.devices.operations.match import Recognition
 from mwl.mapping.devices.operations.operation import (
     Binding,
     ListStep,
@@ -38,7 +39,7 @@ from mwl.mapping.devices.profile import Header, Placed, placed
 from mwl.mapping.devices.stages import DeviceProfile
 from mwl.mapping.facts import SiteFacts
 from mwl.mapping.tables import ColumnFiles
-from mwl.mapping.written import Effective, digest
+from mwl.mapping.written import Effective, digest, in_order
 from mwl.model import Document
 
 Kind = TypeVar("Kind", bound=Operation)
@@ -75,6 +76,7 @@ class _Binder:
         list_steps = [step for each in self._placed for step in self._list_steps(each)]
         accept = self._setting(Accept)
         charset, returned = self._setting(Charset), self._setting(Return)
+        recognition = self._recognition()
         written, missing_id = self._binding.profile, accept.missing_message_id
         selections = [
             *self._selections(HideStatus),
@@ -90,7 +92,11 @@ class _Binder:
             name=self._profile.profile,
             status=self._profile.status,
             digest=digest(
-                [{**written.data, "notes": None, "tests": None}, str(self._site), self._binding.tables_read]
+                [
+                    in_order({**written.data, "notes": None, "tests": None}),
+                    str(self._site),
+                    self._binding.tables_read,
+                ]
             ),
             written=written,
             reads=frozenset(self._binding.reads),
@@ -113,7 +119,17 @@ class _Binder:
             _step_studies=any(uid.per_step for uid in self._all(Uid)),
             zone=next((ZoneInfo(window.tz) for window in self._all(Window) if window.tz), None),
             relabelling=accept.relabelling(self._at(accept)),
+            recognition=recognition,
         )
+
+    def _recognition(self) -> Recognition | None:
+        match = self._profile.match
+        if match is None:
+            return None
+        # Which profile answers is settled before it does: its answers depend on nothing `match` reads.
+        binding = replace(self._binding, operation="match", place=("match",), reads=set())
+        rank = (*match.weight, self._profile.priority)
+        return Recognition(match.recognise(binding), rank, binding.origin())
 
     def _steps(self, each: Placed) -> Iterator[Step]:
         guards = [guard.compile(self._binding.at(each.operation, place)) for guard, place in each.guards]

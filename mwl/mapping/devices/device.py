@@ -15,8 +15,9 @@ from typing import Any
 from mwl.errors import BadDocument, Problem, Severity
 from mwl.mapping.devices.binding import bind
 from mwl.mapping.devices.doubts import filled_by_orders, twins, unfilled
+from mwl.mapping.devices.operations.match import Match
 from mwl.mapping.devices.operations.operation import Excluded, Withheld
-from mwl.mapping.devices.profile import ADDING, OWN, Header, judge
+from mwl.mapping.devices.profile import ADDING, OWN, Header, judge, sound
 from mwl.mapping.devices.stages import DeviceProfile, Entry, Report, Shortfall
 from mwl.mapping.facts import Facts, SiteFacts
 from mwl.mapping.loader import (
@@ -26,7 +27,6 @@ from mwl.mapping.loader import (
     Written,
     alone,
     digest,
-    fill,
     filled,
     lineage,
     read_folder,
@@ -34,6 +34,8 @@ from mwl.mapping.loader import (
     unrooted,
 )
 from mwl.mapping.tables import ColumnFiles
+from mwl.mapping.written import in_order
+from mwl.model import Document
 from mwl.query import Path as Attribute
 
 __all__ = [
@@ -91,14 +93,27 @@ class DeviceProfiles:
             raise BadDocument(list(dict.fromkeys(problems)))
         return bind(profile, effective, site, self._tables)
 
-    def matching(self, facts: Facts) -> list[str]:
-        """Return the profiles whose `match` fits an association, the most specific first (P1)."""
+    def matching(self, facts: Facts, asked: Document | None = None) -> list[str]:
+        """Return the profiles whose `match` fits an association, the most specific first (P1).
+
+        *asked* is an identifier of the device as it came; without one none fits that is told by what it
+        asks, and neither does one that must be given variables.
+        """
         fitting = [
             ((*(-number for number in header.match.weight), -header.priority), name)
             for name, header in self._headers.items()
-            if header.match and header.match.fits(facts)
+            if header.match and self._fits(name, header.match, facts, asked)
         ]
         return [name for _, name in sorted(fitting)]
+
+    def _fits(self, name: str, match: Match, facts: Facts, asked: Document | None) -> bool:
+        if asked is None or not match.asks:
+            return match.fits(facts)
+        try:
+            recognition = self.bind(name, {}, SiteFacts()).recognition
+        except BadDocument:
+            return False
+        return recognition is not None and recognition.fits(facts, asked)
 
 
 def load_devices(folders: Sequence[Path], drafts: Sequence[Path] = ()) -> DeviceProfiles:
@@ -129,11 +144,11 @@ def examine_devices(
         if _errors(mistakes):
             wrong.add(name)
     for each in folder.misnamed:
-        problems += judge(unrooted(each, adding=ADDING))[1]
+        problems += _alone(each, tables)[1]
     problems += twins(headers, written)
     told = tuple(dict.fromkeys(problems))
     warnings = tuple(each for each in told if each.severity is Severity.WARNING)
-    data = {name: each.document.data for name, each in written.items()}
+    data = {name: in_order(each.document.data) for name, each in written.items()}
     found = DeviceProfiles(
         written, digest([data, tables.digests]), warnings, headers, tables,
         frozenset(wrong), frozenset(unread),
@@ -149,24 +164,36 @@ def _check(
     ordered: Callable[[], frozenset[Attribute]],
 ) -> tuple[Header | None, list[Problem]]:
     """Check what a profile says itself, then what becomes of it with all it extends."""
-    try:
-        if not folder.rooted(name):
-            return judge(unrooted(profile, adding=ADDING))
-        effective = fill(resolve(name, folder.written, adding=ADDING, header=OWN), None)
-        own, lacking = _by_itself(profile, effective, None)
-        _refuse(lacking)
-    except BadDocument as error:
-        return None, list(error.problems)
-    header, problems = judge(own)
+    if not folder.rooted(name):
+        return _alone(profile, tables)
+    effective, problems = filled(resolve(name, folder.written, adding=ADDING, header=OWN), None)
+    own, lacking = _by_itself(profile, effective, None)
+    header, mine = judge(own)
     merged, mistakes = judge(effective)
-    if merged and not effective.unfilled and not _errors([*problems, *mistakes]):
-        try:
-            bind(merged, effective, SiteFacts(), tables)
-        except BadDocument as error:
-            mistakes += error.problems
+    problems += [*lacking, *mine]
+    mistakes += _unbound(effective, tables)
     if header and merged and not _errors([*problems, *mistakes]):
         problems += unfilled(header, merged, own, ordered)
-    return header, problems + [each for each in mistakes if each.severity is Severity.ERROR]
+    return header, problems + _errors(mistakes)
+
+
+def _alone(profile: Written, tables: ColumnFiles) -> tuple[Header | None, list[Problem]]:
+    """Check what a profile says of which it is not known what it extends."""
+    own = unrooted(profile, adding=ADDING)
+    header, problems = judge(own)
+    return header, [*problems, *_unbound(own, tables)]
+
+
+def _unbound(effective: Effective, tables: ColumnFiles) -> Sequence[Problem]:
+    """Return what only shows when a profile is bound; nothing where that takes a device's variables."""
+    profile = None if effective.unfilled else sound(effective)
+    if profile is None:
+        return ()
+    try:
+        bind(profile, effective, SiteFacts(), tables)
+    except BadDocument as error:
+        return error.problems
+    return ()
 
 
 def _by_itself(

@@ -27,6 +27,7 @@ from mwl.mapping.devices.examples import Example
 from mwl.mapping.devices.operations import OPERATIONS
 from mwl.mapping.devices.operations.keys import whole_hospital
 from mwl.mapping.devices.operations.match import Match
+from mwl.mapping.devices.operations.notation import Number
 from mwl.mapping.devices.operations.operation import Operation, Stage
 from mwl.mapping.devices.operations.when import When
 from mwl.mapping.loader import HEADER, Effective
@@ -60,7 +61,7 @@ class Header(BaseModel):
     """Variables with their defaults; one without a default must be given by the device."""
     match: Match | None = None
     """By what the device is recognised (P1); not inherited."""
-    priority: int = 0
+    priority: Number = 0
     """Which of two equally specific profiles is offered first; not inherited."""
     local_filter: Literal["possible"] | None = None
     """Whether the device may filter the list itself after the download."""
@@ -163,8 +164,27 @@ def judge(written: Effective) -> tuple[Header | None, list[Problem]]:
     try:
         profile = Profile.model_validate(written.data)
     except ValidationError as error:
-        return None, list(_mistakes(written, error))
+        found = list(_mistakes(written, error))
+        return None, [*found, *_doubts(written, _sound(written, error), together=False)]
     return profile, list(_doubts(written, profile))
+
+
+def sound(written: Effective) -> Header | None:
+    """Return *written* without the operations that have a mistake, to look for further ones.
+
+    None where nothing can be said of the rest: the variables are not what they should be.
+    """
+    try:
+        return Profile.model_validate(written.data)
+    except ValidationError as error:
+        if any(detail["loc"][:1] == ("vars",) for detail in error.errors(include_url=False)):
+            return None
+        return _sound(written, error)
+
+
+def _sound(written: Effective, error: ValidationError) -> Header:
+    needed = {"profile": "", "status": "hypothesis"}
+    return yamldoc.sound(written.data, Profile, error, lambda place: place[:1], needed)
 
 
 def read(written: Effective) -> Header:
@@ -195,11 +215,11 @@ def _without_shorthand(written: Effective, place: Place) -> Place:
     return place if place in written.values else next((p for p in shorter if p in written.values), place)
 
 
-def _doubts(written: Effective, profile: Header) -> Iterator[Problem]:
+def _doubts(written: Effective, profile: Header, *, together: bool = True) -> Iterator[Problem]:
     every = list(placed(profile))
-    together = list(whole_hospital(each.operation for each in every))
+    joint = list(whole_hospital(each.operation for each in every)) if together else []
     for each in every:
-        beside = (lint for operation, lint in together if operation is each.operation)
+        beside = (lint for operation, lint in joint if operation is each.operation)
         for lint in (*each.operation.lint(), *beside):
             yield written.problem(
                 (*each.place, *lint.keys),
@@ -213,9 +233,16 @@ def _doubts(written: Effective, profile: Header) -> Iterator[Problem]:
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a profile's file, for editors.
 
-    An operation that may repeat is written as one mapping or as a list of them.
+    An operation that may repeat is written as one mapping or as a list of them; null withdraws whatever
+    is inherited, a stage's list as well.
     """
     result = Profile.model_json_schema(by_alias=True)
+    for stage in LISTS:
+        steps = result["properties"][stage.value]
+        result["properties"][stage.value] = {
+            "anyOf": [{"type": "array", "items": steps.pop("items")}, {"type": "null"}],
+            **{key: value for key, value in steps.items() if key != "type"},
+        }
     for key, kind in OPERATIONS.items():
         if kind.repeats:
             choices: list[dict[str, Any]] = result["properties"][key]["anyOf"]

@@ -31,6 +31,7 @@ from mwl.mapping.devices.operations.choosing import Chooser
 from mwl.mapping.devices.operations.codec import Chain
 from mwl.mapping.devices.operations.criteria import Selection
 from mwl.mapping.devices.operations.encode import Charset, Wire
+from mwl.mapping.devices.operations.match import Recognition
 from mwl.mapping.devices.operations.operation import (
     Entry,
     Excluded,
@@ -100,6 +101,8 @@ class DeviceProfile:
     """Whether the device may filter the list itself after the download."""
     notes: tuple[str, ...]
     """What the engineer before the device should know."""
+    recognition: Recognition | None = field(repr=False)
+    """By what its devices are recognised (P1); None: by nothing."""
     _steps: dict[Stage, tuple[Step, ...]] = field(repr=False)
     _list_steps: tuple[ListStep, ...] = field(repr=False)
     _selections: tuple[Selection, ...] = field(repr=False)
@@ -109,6 +112,9 @@ class DeviceProfile:
     _chains: tuple[Chain, ...] = field(repr=False)
     _step_studies: bool = field(repr=False)
     _sends_on: Predicate = field(repr=False)
+    own_system: str = ""
+    """The one system whose steps are shown, those on hold too; "" for every device there is, to which none
+    that is on hold is shown.  The broker itself has one."""
 
     @property
     def pending_status(self) -> str:
@@ -207,6 +213,17 @@ class DeviceProfile:
             reports += dict.fromkeys(each for each in run.reports if _is_in(answer, each.path))
             reports += self.shortfalls(answer, run)
         return answer
+
+    def leads_back_like(self, other: DeviceProfile) -> bool:
+        """Tell whether the identities of performed steps are led back in the same words (R2)."""
+        return self._identities() == other._identities()
+
+    def _identities(self) -> dict[str, object]:
+        operations = {step.operation for step in self._steps[Stage.MPPS]}
+        written = self.written.data
+        # An alias may stand in the list of its stage; a codec and a UID stand at the top of a profile alone.
+        listed = [each for each in written.get(Stage.QUERY.value) or () if operations.intersection(each)]
+        return {Stage.QUERY.value: listed, **{key: written.get(key) for key in operations}}
 
     @property
     def shows_capitals(self) -> bool:

@@ -17,7 +17,7 @@ from mwl.mapping.systems.conversion import Conversion, Mistake
 from mwl.mapping.systems.hl7paths import Found
 from mwl.mapping.systems.lookup import Table
 from mwl.mapping.systems.reading import Reading
-from mwl.mapping.systems.source import Repetition, Source
+from mwl.mapping.systems.source import FieldKey, Repetition, Source
 from mwl.mapping.systems.system_form import CatalogueForm
 from mwl.model import Document
 from mwl.yamldoc import suggestion
@@ -31,7 +31,7 @@ def compile_catalogue(form: CatalogueForm, compiler: Compiler) -> Catalogue | No
     if form.file is None:
         return None
     if not form.code:
-        compiler.problem(_PLACE, "catalogue: the key 'code' is missing")
+        compiler.lack(_PLACE, "catalogue: the key 'code' is missing")
     rows = _rows(form.file, compiler)
     compiler.tables_used[form.file] = tuple((row.code, repr((row.step, row.cells))) for row in rows)
     by_code: dict[str, list[CatalogueRow]] = {}
@@ -102,6 +102,10 @@ _START: Document = {
 
 class _NoMessage:
     """What a cell stands in while it is checked; a `mwl.mapping.systems.source.Source`."""
+
+    @property
+    def filled(self) -> frozenset[FieldKey]:
+        return frozenset()
 
     def count(self, segment: str) -> int:
         del segment

@@ -14,8 +14,9 @@ from typing import Final
 from mwl.errors import BadDocument, Problem
 from mwl.mapping import paths
 from mwl.mapping.systems.catalogue import Catalogue
-from mwl.mapping.systems.hl7paths import AnyPath, BadPath, FieldKey, Hl7Path, Which, parse_path
+from mwl.mapping.systems.hl7paths import AnyPath, BadPath, Hl7Path, Which, parse_path
 from mwl.mapping.systems.lookup import Row, Table, TableFiles
+from mwl.mapping.systems.source import FieldKey
 from mwl.mapping.systems.system_form import StationForm, TableForm
 from mwl.mapping.written import Effective
 from mwl.query import Path
@@ -37,6 +38,7 @@ class Compiler:
     columns_used: set[str] = field(default_factory=set)  # of the catalogue
     stations: Mapping[str, StationForm] = field(default_factory=dict)
     stations_used: bool = False  # whether a line names the rules
+    partial: bool = False  # it is not all there: what it lacks may stand in what could not be read
 
     def problem(self, place: Sequence[Key], message: str, *, at_key: bool = False) -> None:
         """Note a mistake at *place*; steps that the profile leaves out by writing shorthand do not count."""
@@ -44,7 +46,18 @@ class Compiler:
         for key in place:
             if (*written, key) in self.profile.values:
                 written = (*written, key)
-        self.problems.append(self.profile.problem(written, message, at_key=at_key))
+        if not self._waits(written):
+            self.problems.append(self.profile.problem(written, message, at_key=at_key))
+
+    def lack(self, place: Sequence[Key], message: str, *, at_key: bool = False) -> None:
+        """Note that something is missing, or that nothing names it, unless that may be elsewhere."""
+        if not self.partial:
+            self.problem(place, message, at_key=at_key)
+
+    def _waits(self, place: tuple[Key, ...]) -> bool:
+        """Tell whether what stands at *place* waits for a variable, or holds what does."""
+        unfilled = self.profile.unfilled
+        return any(place[: len(each)] == each or each[: len(place)] == place for each in unfilled)
 
     # ── what stands in many places ──
 

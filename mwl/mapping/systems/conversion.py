@@ -8,13 +8,24 @@ message.  What was changed or left out on the way is reported and never silent.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, NoReturn, Protocol
 
-from mwl.mapping.systems.fitting import LONGEST_NUMBER, MAXIMUM, Unfit, fit, identifier, uid
-from mwl.mapping.systems.functions import Structure, TextFunction
+from mwl.mapping.systems.fitting import (
+    LONGEST_NUMBER,
+    MAXIMUM,
+    Unfit,
+    fit,
+    identifier,
+    is_code_string,
+    is_plain,
+    is_uid,
+    uid,
+)
+from mwl.mapping.systems.functions import Structure, TextFunction, first_part
 from mwl.mapping.systems.hl7paths import DELETE, Found, Hl7Path
 from mwl.mapping.systems.lookup import Table
 from mwl.mapping.systems.reading import Reading
@@ -50,6 +61,15 @@ class Conversion(Protocol):
         """Whether the first path that finds anything decides, also where no value comes of it."""
         ...
 
+    @property
+    def bare(self) -> bool:
+        """Whether a first part is the value, as long as it fits."""
+        ...
+
+    def takes(self, text: str) -> bool:
+        """Tell of a first part, where the conversion is `bare`, that it is the value; else ask `values`."""
+        ...
+
     def values(self, found: Sequence[Found], reading: Reading) -> list[Any] | None:
         """Return the values, [] where there is none, None where the element is to be emptied.
 
@@ -66,11 +86,16 @@ class Structured:
     function: Structure
     scheme: str
     many: bool
+    bare: bool = False
 
     @property
     def settles(self) -> bool:
         """See `Conversion`."""
         return self.function.settles
+
+    def takes(self, text: str) -> bool:
+        """See `Conversion`."""
+        raise NotImplementedError(text)
 
     def values(self, found: Sequence[Found], reading: Reading) -> list[Any] | None:
         """See `Conversion`."""
@@ -110,9 +135,42 @@ class Worded:
     unit: Unit | None = None
     join: str | None = None
     settles: bool = False
+    fits: Callable[[str], bool] = field(init=False, repr=False, compare=False)
+    """Tells of most texts that they are values as they are, where they are no longer than `fitting`."""
+    fitting: int = field(init=False, repr=False, compare=False)
+    bare: bool = field(init=False, repr=False, compare=False)
+    """See `Conversion`."""
+
+    def __post_init__(self) -> None:
+        held = MAXIMUM.get(self.vr, sys.maxsize)
+        if self.vr in NUMBERS:
+            fits, most = is_plain, 0
+        elif self.vr == "UI":
+            fits, most = is_uid, held
+        elif self.strict:
+            fits, most = is_plain, self._longest(sys.maxsize)
+        else:
+            fits, most = is_code_string if self.vr == "CS" else is_plain, min(held, self.limit or held)
+        object.__setattr__(self, "fits", fits)
+        object.__setattr__(self, "fitting", most)
+        changes = (self.lookup, self.ignore, self.unit, self.join)
+        object.__setattr__(self, "bare", self.function is first_part and changes == (None,) * len(changes))
+
+    def takes(self, text: str) -> bool:
+        """See `Conversion`."""
+        return len(text) <= self.fitting and self.fits(text)
 
     def values(self, found: Sequence[Found], reading: Reading) -> list[Any] | None:
         """See `Conversion`."""
+        if len(found) == 1 and self.join is None:  # as a rule
+            text = self._text(found[0], reading)
+            if text == DELETE:
+                return None
+            if not text:
+                return []
+            if len(text) <= self.fitting and self.fits(text):
+                return [text]
+            return list(self._fitted([(found[0], text)], reading))
         texts: list[tuple[Found, str]] = []
         for each in found:
             text = self._text(each, reading)
@@ -175,7 +233,7 @@ class Worded:
         if self.vr in NUMBERS:
             return number(self.vr, text)
         if self.strict:
-            return identifier(text, self._longest(text))
+            return identifier(text, self._longest(len(text)))
         fitted = fit(self.vr, text, self.limit)
         if fitted.cut and not self.cut:
             raise Unfit(f"is longer than {self.limit or MAXIMUM[self.vr]} characters")
@@ -183,9 +241,9 @@ class Worded:
             reading.warn(found, f"{self.target} {fitted.note}")
         return fitted.value
 
-    def _longest(self, text: str) -> int:
+    def _longest(self, unlimited: int) -> int:
         """Return how many characters an identifier may have; only a profile's *max* goes beyond SH (F48)."""
-        held = MAXIMUM.get(self.vr, len(text))
+        held = MAXIMUM.get(self.vr, unlimited)
         if self.limit is None:
             return held
         return min(self.limit, LONGEST_NUMBER if self.vr == "SH" else held)

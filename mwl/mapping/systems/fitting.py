@@ -26,6 +26,7 @@ _SINGLE = re.compile(r"[\\\x00-\x1f\x7f-\x9f]+")
 _MULTI = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]+")
 _LINE_END = re.compile(r"\r\n|\r|\n|\x85")
 _CODE_STRING = re.compile(r"[A-Z0-9 _]{1,16}")
+_BARE_CODE_STRING = re.compile(r"[A-Z0-9_](?:[A-Z0-9 _]*[A-Z0-9_])?")
 
 # PS3.5 9.1: components of digits without leading zeros.
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
@@ -49,7 +50,7 @@ class Fitted(NamedTuple):
 
 def identifier(text: str, limit: int) -> str:
     """Return an identifier as it came; raise `Unfit` where DICOM cannot carry it unchanged (F-H32)."""
-    if _SINGLE.search(text):
+    if not is_plain(text) and _SINGLE.search(text):
         raise Unfit("holds a character that a DICOM identifier cannot")
     if len(text) > limit:
         raise Unfit(f"is longer than {limit} characters")
@@ -58,7 +59,7 @@ def identifier(text: str, limit: int) -> str:
 
 def uid(text: str) -> str:
     """Return a UID; raise `Unfit` where it is none (F-H60)."""
-    if len(text) > MAXIMUM["UI"] or not _UID.fullmatch(text):
+    if len(text) > MAXIMUM["UI"] or not is_uid(text):
         raise Unfit("is not a valid UID")
     return text
 
@@ -70,14 +71,31 @@ def fit(vr: str, text: str, limit: int | None = None) -> Fitted:
     multiline = vr in MULTILINE
     clean = _lines(text) if multiline else _line(text)
     note = "" if clean == text or multiline else "a control character or backslash was replaced by a blank"
-    longest = min(filter(None, (MAXIMUM.get(vr), limit)), default=len(clean))
+    longest = MAXIMUM.get(vr, len(clean))
+    if limit:
+        longest = min(longest, limit)
     if len(clean) > longest:
         return Fitted(clean[:longest].rstrip(), f"was cut to {longest} characters", cut=True)
     return Fitted(clean, note)
 
 
 def _line(text: str) -> str:
-    return _SINGLE.sub(" ", text).strip() if _SINGLE.search(text) else text
+    return text if is_plain(text) or not _SINGLE.search(text) else _SINGLE.sub(" ", text).strip()
+
+
+def is_plain(text: str) -> bool:
+    """Tell of most texts that nothing in them is what a line cannot hold, without an expression."""
+    return text.isprintable() and "\\" not in text
+
+
+def is_code_string(text: str) -> bool:
+    """Tell of a text, however long, that it has the form of a code string, without blanks around it."""
+    return _BARE_CODE_STRING.fullmatch(text) is not None
+
+
+def is_uid(text: str) -> bool:
+    """Tell of a text, however long, that it has the form of a UID."""
+    return _UID.fullmatch(text) is not None
 
 
 def _lines(text: str) -> str:

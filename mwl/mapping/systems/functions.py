@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from mwl.mapping import paths
-from mwl.mapping.systems.fitting import Unfit, fit, identifier
+from mwl.mapping.systems.fitting import MAXIMUM, Unfit, fit, identifier, is_plain
 from mwl.mapping.systems.hl7paths import DELETE, Found
 from mwl.mapping.systems.names import read_xcn, read_xpn
 from mwl.mapping.systems.reading import Reading
@@ -42,7 +42,8 @@ class Structure:
     settles: bool = False
 
 
-def _first(found: Found, _: Reading) -> str:
+def first_part(found: Found, _: Reading) -> str:
+    """Return the first sub-component of the first part."""
     return found.part(1)
 
 
@@ -124,6 +125,8 @@ def _xcn(found: Sequence[Found], reading: Reading, _: str) -> list[Any]:
 
 
 def _cut(found: Found, name: Mapping[str, str], reading: Reading) -> dict[str, str]:
+    if all(len(text) <= MAXIMUM["PN"] and is_plain(text) for text in name.values()):  # as a rule
+        return dict(name)
     fitted = {group: fit("PN", text) for group, text in name.items()}
     for note in {each.note for each in fitted.values() if each.note}:
         reading.warn(found, note)
@@ -137,6 +140,10 @@ _MEANING = paths.tag("CodeMeaning")
 _NAMESPACE = paths.tag("LocalNamespaceEntityID")
 _UNIVERSAL = paths.tag("UniversalEntityID")
 _UNIVERSAL_TYPE = paths.tag("UniversalEntityIDType")
+_VRS: Final = {
+    tag: paths.vr(tag)
+    for tag in (_CODE_VALUE, _LONG_CODE_VALUE, _SCHEME, _MEANING, _NAMESPACE, _UNIVERSAL, _UNIVERSAL_TYPE)
+}
 
 
 def _code(found: Sequence[Found], reading: Reading, scheme: str) -> list[Any]:
@@ -152,17 +159,20 @@ def _code_item(found: Found, reading: Reading, default_scheme: str) -> Document:
     meaning = fit("LO", found.whole(2))
     if meaning.note:
         reading.warn(found, f"the meaning {meaning.note}")
-    item: Document = {
-        # F-H34: a Code Value has 16 characters; what is longer stands in the attribute made for it.
-        **_element(_CODE_VALUE if len(value) <= 16 else _LONG_CODE_VALUE, value),
-        **_element(_SCHEME, scheme),
+    # F-H34: a Code Value has 16 characters; what is longer stands in the attribute made for it.
+    item = {
+        _CODE_VALUE if len(value) <= 16 else _LONG_CODE_VALUE: value,
+        _SCHEME: scheme,
+        _MEANING: meaning.value,
     }
-    return {**item, **_element(_MEANING, meaning.value)} if meaning.value else item
+    return _item(item)
 
 
 def _part(found: Found, number: int, reading: Reading, limit: int | None) -> str:
     """Return a part of a code unaltered, or "" with a warning."""
     text = found.part(number)
+    if len(text) <= (limit or MAXIMUM["SH"]) and is_plain(text):  # as most are
+        return text
     try:
         return identifier(text, len(text) if limit is None else limit)
     except Unfit as error:
@@ -186,19 +196,19 @@ def _issuers(found: Sequence[Found], first: int, reading: Reading) -> list[Any]:
     items = []
     for each in found:
         namespace, universal, kind = (_part(each, first + offset, reading, None) for offset in range(3))
-        item = {**_element(_NAMESPACE, namespace), **_element(_UNIVERSAL, universal)}
-        if item:
-            items.append({**item, **_element(_UNIVERSAL_TYPE, kind)})
+        if namespace or universal:
+            items.append(_item({_NAMESPACE: namespace, _UNIVERSAL: universal, _UNIVERSAL_TYPE: kind}))
     return items
 
 
-def _element(tag: str, value: str) -> Document:
-    return {tag: {"vr": paths.vr(tag), "Value": [value]}} if value else {}
+def _item(texts: Mapping[str, str]) -> Document:
+    """Return the item of those *texts* that say something."""
+    return {tag: {"vr": _VRS[tag], "Value": [value]} for tag, value in texts.items() if value}
 
 
 TEXTS: Final[Mapping[str, TextFunction]] = {
-    "first": _first,  # the first sub-component: the usual reading of a coded or numeric field
-    "identifier": _first,  # the same, but never altered: the message is refused where it does not fit
+    "first": first_part,  # the first sub-component: the usual reading of a coded or numeric field
+    "identifier": first_part,  # the same, but never altered: the message is refused where it does not fit
     "meaning": _meaning,  # the text of a coded field, else its code
     "text": _text,  # the whole, with ^ and & that a sender forgot to escape
     "date": _date,  # the day as written; empty where it is a month or a year

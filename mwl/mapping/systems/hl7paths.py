@@ -13,13 +13,14 @@ A path is parsed once, when a profile is bound; finding is all that happens per 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypeAlias
 
 from mwl.errors import Location
-from mwl.mapping.systems.source import Component, Repetition, Source
+from mwl.mapping.systems.source import Component, FieldKey, Repetition, Source
 
 DELETE: Final = '""'
 """A field or part that holds this wishes its value to be removed (D-25)."""
@@ -32,8 +33,13 @@ _PATH = re.compile(
 _TAIL = re.compile(r"\.(?P<first>[1-9][0-9]?)(?:\.(?P<sub>[1-9][0-9]?)|-(?P<last>[1-9][0-9]?))?")
 _CONDITION = re.compile(r"(?P<place>[1-9][0-9]{0,2}(?:\.[1-9][0-9]?){0,2})\s*=\s*(?P<text>.*)", re.DOTALL)
 
+_DELETED: Final = ((DELETE,),)
+
 Numbers: TypeAlias = tuple[int, ...]
-FieldKey: TypeAlias = tuple[str, int]
+
+
+PartPlace: TypeAlias = tuple[str, int, int, int, int]
+"""Segment, occurrence, field; component and sub-component in the first repetition, these from 0."""
 
 
 class BadPath(ValueError):
@@ -54,7 +60,7 @@ class Found(NamedTuple):
     @property
     def deleted(self) -> bool:
         """Whether the sender asks for removal here."""
-        return self.parts == ((DELETE,),)
+        return self.parts == _DELETED
 
     @property
     def location(self) -> Location:
@@ -78,7 +84,7 @@ class Found(NamedTuple):
 
     def text(self) -> str:
         """Return everything found as the text it was before it was split (a forgotten escape again)."""
-        joined = self.separator.join("&".join(part).rstrip("&") for part in self.parts)
+        joined = self.separator.join(["&".join(part).rstrip("&") for part in self.parts])
         return joined.rstrip(self.separator).strip()
 
 
@@ -107,6 +113,9 @@ Which: TypeAlias = int | str | Condition
 """A number, "*", "rest" or a condition."""
 
 
+_FIRST: Final = (1,)
+
+
 @dataclass(frozen=True, slots=True)
 class Hl7Path:
     """A parsed path; *picks* is the profile's choice among the field's repetitions, most wanted first."""
@@ -119,27 +128,58 @@ class Hl7Path:
     first: int = 0  # 0: the whole repetition
     sub: int = 0
     last: int = 0
-    picks: tuple[Which, ...] = (1,)
+    picks: tuple[Which, ...] = _FIRST
+    direct: bool = dataclasses.field(init=False, repr=False, compare=False)
+    """Whether it leads to the first repetition of one segment's field, as most paths do."""
 
-    def find(self, source: Source, anchor: Found | None = None) -> list[Found]:
+    def __post_init__(self) -> None:
+        direct = isinstance(self.occurrence, int) and self.repetition is None and self.picks == _FIRST
+        object.__setattr__(self, "direct", direct)
+
+    @property
+    def first_part(self) -> PartPlace | None:
+        """Where the first part of what it finds stands; None where it is not `direct`."""
+        if not self.direct or not isinstance(self.occurrence, int):
+            return None
+        return self.segment, self.occurrence, self.field, max(self.first, 1) - 1, max(self.sub, 1) - 1
+
+    @property
+    def key(self) -> FieldKey:
+        """The field it leads into."""
+        return self.segment, self.field
+
+    def find(self, source: Source, anchor: Found | None = None) -> Sequence[Found]:
         """Return what stands at this path, in order, without what is absent; *anchor* is not used."""
         del anchor
-        found: list[Found] = []
         which = self.occurrence
-        for occurrence in (which,) if isinstance(which, int) else self._occurrences(source, which):
-            repetitions = source.field(self.segment, occurrence, self.field)
+        if isinstance(which, int):
+            repetitions = source.field(self.segment, which, self.field)
             if not repetitions:  # of most paths: no message has all the fields a profile reads
-                continue
-            for number in self._repetitions(repetitions):
-                each = repetitions[number - 1]
-                parts, separator = _extract(each, self.first, self.sub, self.last)
-                if any(map(any, parts)):
-                    found.append(
-                        Found(parts, separator, source, self.segment, occurrence, self.field, number)
-                    )
+                return ()
+            if not self.direct:
+                return self._within(source, which, repetitions)
+            parts, separator = _extract(repetitions[0], self.first, self.sub, self.last)
+            if not _any(parts):
+                return ()
+            return (Found(parts, separator, source, self.segment, which, self.field, 1),)
+        return [
+            found
+            for occurrence in self._occurrences(source, which)
+            if (repetitions := source.field(self.segment, occurrence, self.field))
+            for found in self._within(source, occurrence, repetitions)
+        ]
+
+    def _within(self, source: Source, occurrence: int, repetitions: Sequence[Repetition]) -> list[Found]:
+        """Return what stands at this path in one segment."""
+        found: list[Found] = []
+        for number in self._repetitions(repetitions):
+            parts, separator = _extract(repetitions[number - 1], self.first, self.sub, self.last)
+            if _any(parts):
+                place = self.segment, occurrence, self.field, number
+                found.append(Found(parts, separator, source, *place))
         return found
 
-    def beside(self, other: Found) -> list[Found]:
+    def beside(self, other: Found) -> Sequence[Found]:
         """Return what this path finds in the very segment where *other* stands."""
         return replace(self, segment=other.segment, occurrence=other.occurrence).find(other.source)
 
@@ -152,7 +192,7 @@ class Hl7Path:
 
     def bound(self, picks: Mapping[FieldKey, tuple[Which, ...]]) -> Hl7Path:
         """Return the path with the profile's choice for its field."""
-        return replace(self, picks=picks.get((self.segment, self.field), (1,)))
+        return replace(self, picks=picks.get((self.segment, self.field), _FIRST))
 
     def _occurrences(self, source: Source, which: str | Condition) -> Iterable[int]:
         every = range(1, source.count(self.segment) + 1)
@@ -162,12 +202,14 @@ class Hl7Path:
 
     def _repetitions(self, repetitions: Sequence[Repetition]) -> Iterable[int]:
         which = self.repetition
+        if which is None:
+            return _FIRST if self.picks == _FIRST else _choose(repetitions, self.picks)
         if which == "*":
             return range(1, len(repetitions) + 1)
         if which == "rest":
             picked = _choose(repetitions, self.picks)
             return [number for number in range(1, len(repetitions) + 1) if number not in picked]
-        return _choose(repetitions, self.picks if which is None else (which,))
+        return _choose(repetitions, (which,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +227,7 @@ class RelativePath:
         if anchor is None:
             return []
         parts, separator = _extract(anchor.parts, self.first, self.sub, self.last)
-        return [anchor._replace(parts=parts, separator=separator)] if any(map(any, parts)) else []
+        return [anchor._replace(parts=parts, separator=separator)] if _any(parts) else []
 
 
 AnyPath: TypeAlias = Hl7Path | RelativePath
@@ -251,13 +293,18 @@ def _choose(repetitions: Sequence[Repetition], picks: Sequence[Which]) -> tuple[
 
 
 def _extract(
-    repetition: Sequence[Component], first: int, sub: int, last: int
+    repetition: tuple[Component, ...], first: int, sub: int, last: int
 ) -> tuple[tuple[Component, ...], str]:
-    if not first or repetition == ((DELETE,),):  # a field that is to be removed is so in all its parts
-        return tuple(repetition), "^"
+    if not first or repetition == _DELETED:  # a field that is to be removed is so in all its parts
+        return repetition, "^"
     if last:
-        return tuple(repetition[first - 1 : last]), "^"
+        return repetition[first - 1 : last], "^"
     component = repetition[first - 1] if first <= len(repetition) else ()
     if sub:
         return ((component[sub - 1],) if sub <= len(component) else (),), "&"
-    return (component,) if len(component) == 1 else tuple((each,) for each in component), "&"
+    return (component,) if len(component) == 1 else tuple(zip(component)), "&"
+
+
+def _any(parts: tuple[Component, ...]) -> bool:
+    """Tell whether anything stands in *parts*."""
+    return bool(parts and parts[0] and parts[0][0]) or any(map(any, parts))

@@ -32,6 +32,11 @@ class Template:
 
     parts: tuple[Part, ...]
 
+    @property
+    def paths(self) -> tuple[AnyPath, ...]:
+        """The paths it is composed of."""
+        return tuple(piece for part in self.parts for piece in part.pieces if not isinstance(piece, str))
+
     def fill(self, source: Source, anchor: Found | None = None) -> Found | None:
         """Return the text as if it had been found where its first value stands; None where none has a value.
 

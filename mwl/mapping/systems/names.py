@@ -53,11 +53,13 @@ def read_xcn(found: Sequence[Found], warn: Callable[[Found, str], None]) -> dict
 
 
 def _pn(found: Found, family: int, warn: Callable[[Found, str], None]) -> str:
-    raw = [found.part(family + offset) for offset in range(6)]
-    clean = [_FORBIDDEN.sub(" ", part).strip() for part in raw]
-    if clean != raw:
+    raw = [found.part(number) for number in range(family, min(family + 6, len(found.parts) + 1))]
+    if _FORBIDDEN.search("".join(raw)):
+        raw = [_FORBIDDEN.sub(" ", part).strip() for part in raw]
         warn(found, "characters that would part the name were replaced by a blank")
-    family_name, given, middle, suffix, prefix, degree = clean
+    if len(raw) <= 3:  # as most are: family, given and middle name stand in DICOM's order
+        return "^".join(raw).rstrip("^")
+    family_name, given, middle, suffix, prefix, degree = (*raw, "", "")[:6]
     ending = " ".join(filter(None, (suffix, degree)))
     return f"{family_name}^{given}^{middle}^{prefix}^{ending}".rstrip("^")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from mwl.errors import Finding, NotUnderstood
@@ -43,7 +44,7 @@ def parse_key(text: str) -> Pair:
     return Pair(match["code"].upper(), (match["status"] or ANY).upper())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OrderControl:
     """The compiled rows, and where code and status stand."""
 
@@ -51,14 +52,19 @@ class OrderControl:
     status: Hl7Path | None
     rows: Mapping[Pair, str]
 
+    @cached_property
+    def statuses(self) -> frozenset[str]:
+        """The statuses that some row is about."""
+        return frozenset(row.status for row in self.rows)
+
     def action(self, group: Source, reading: Reading) -> OrderAction | None:
         """Return what *group* asks for; None where that is an error, which is reported.
 
         Raises `NotUnderstood` for what the broker does not do at all.
         """
         code, status = _text(self.code, group), _text(self.status, group) if self.status else ""
-        location = self.code.location(group)
         if not code:
+            location = self.code.location(group)
             reading.error(location, "an order control code is required", REQUIRED_MISSING)
             return None
         action = self.decide(code, status)
@@ -66,14 +72,15 @@ class OrderControl:
             said = "order status is in no row of the order control table, and counts as none"
             reading.warn(self.status.find(group)[0], said)
         if action is None:
-            reading.error(location, "order control code is not known", UNKNOWN_CODE)
+            reading.error(self.code.location(group), "order control code is not known", UNKNOWN_CODE)
         elif action == REFUSE:
+            location = self.code.location(group)
             raise NotUnderstood([Finding(location, UNSUPPORTED, "order control code is not supported")])
         return OrderAction(action) if action else None
 
     def knows(self, status: str) -> bool:
         """Tell whether some row is about *status* (F37: systems have words of their own)."""
-        return any(row.status == status for row in self.rows)
+        return status in self.statuses
 
     def decide(self, code: str, status: str) -> str | None:
         """Return the action of the row that says most, or None."""

@@ -50,7 +50,10 @@ class Structure:
         """Report what orders lack, have too often, or share."""
         for segment in self.one_in_group:
             for group in groups:
-                exactly_one(group, segment, self.place(group), reading)
+                if group.count(segment) != 1:
+                    exactly_one(group, segment, self.place(group), reading)
+            if len(groups) == 1:
+                continue
             held = Counter(group.location(segment, 1) for group in groups if group.count(segment))
             for location, orders in held.items():
                 if orders > 1:

@@ -27,12 +27,12 @@ def compile_patients(
     wanted = {"patient", "arrival", "merge"} & set(kinds)
     if not form.groups:
         if wanted:
-            compiler.problem(_PLACE, "adt: the key 'groups' names no segment")
+            compiler.lack(_PLACE, "adt: the key 'groups' names no segment")
         return None
     compiler.segments(form.groups, (*_PLACE, "groups"))
     prior, prior_at = _prior(form.prior, compiler)
     if form.prior is None and "merge" in wanted:
-        compiler.problem(_PLACE, "adt: the key 'prior' is missing")
+        compiler.lack(_PLACE, "adt: the key 'prior' is missing")
     days = (
         compiler.absolute(text, (*_PLACE, "arrival", "day", n)) for n, text in enumerate(form.arrival.day)
     )

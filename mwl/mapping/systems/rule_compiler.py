@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -10,6 +9,7 @@ from typing import Final
 
 from pydicom.datadict import dictionary_VM
 
+from mwl.expressions import Expression, expression
 from mwl.mapping import paths
 from mwl.mapping.systems import stations
 from mwl.mapping.systems.catalogue import PREFIX, Column, Giver
@@ -58,6 +58,7 @@ class LevelCompiler:
             here = (*place, target)
             tags = self.compiler.tags(target, here, at_key=True)
             if tags is None:
+                self._paths(form.from_, (*here, "from"), within=within)  # for the mistakes in them
                 continue
             if tags[0] == STEP_SEQUENCE:
                 self.compiler.problem(here, "write it without SPS: the section step says so", at_key=True)
@@ -85,10 +86,10 @@ class LevelCompiler:
         if form.else_ and section == "patient":
             self.compiler.problem((*place, "else"), "else is for orders: list a patient's paths in from")
         conversion = self._conversion(place, target, tag, vr, form)
-        if conversion is None:
-            return None
         origins = self._paths(form.from_, (*place, "from"), within=within)
         stand_ins = self._stand_ins(form.else_, (*place, "else"))
+        if conversion is None:
+            return None
         check_cells(conversion, (*origins, *stand_ins), self.compiler)
         return Leaf(
             tag,
@@ -246,11 +247,11 @@ class LevelCompiler:
             self.compiler.problem(place, f"{text} is not read before this line", at_key=True)
         return tags[0]
 
-    def _regex(self, text: str | None, place: tuple[Key, ...]) -> re.Pattern[str] | None:
+    def _regex(self, text: str | None, place: tuple[Key, ...]) -> Expression | None:
         try:
-            return None if text is None else re.compile(text)
-        except re.error as error:
-            self.compiler.problem(place, f"{text!r} is no regular expression: {error}")
+            return None if text is None else expression(text)
+        except ValueError as error:
+            self.compiler.problem(place, f"{text!r} {error}")
             return None
 
     # ── what the profile knows by itself ──

@@ -12,19 +12,19 @@ What stands in is told apart from what was sent: it may fill a gap in what is st
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from mwl.errors import Location
+from mwl.expressions import Expression
 from mwl.mapping.systems.catalogue import Giver
 from mwl.mapping.systems.conversion import Conversion, Mistake
-from mwl.mapping.systems.hl7paths import AnyPath, Found, Hl7Path, RelativePath
+from mwl.mapping.systems.hl7paths import DELETE, AnyPath, Found, Hl7Path, PartPlace, RelativePath
 from mwl.mapping.systems.hl7template import Template
 from mwl.mapping.systems.lookup import Table
 from mwl.mapping.systems.reading import Reading
-from mwl.mapping.systems.source import Source
+from mwl.mapping.systems.source import FieldKey, Source
 from mwl.model import Document, Element
 from mwl.model import text as text_of
 from mwl.model import values as values_of
@@ -53,12 +53,14 @@ class Node(Protocol):
         """The attribute's tag."""
         ...
 
+    @property
+    def fields(self) -> frozenset[FieldKey] | None:
+        """The fields without which the message does not speak of it; None where it may without any."""
+        ...
+
     def read(self, source: Source, reading: Reading, anchor: Found | None = None) -> Outcome | None:
         """Return the attribute, or None where the message does not speak of it."""
         ...
-
-
-_SEARCHED = 1000  # characters a regular expression sees: the expression is trusted, the text is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class When:
     path: AnyPath | str  # a tag
     texts: Table | None
     present: bool | None
-    regex: re.Pattern[str] | None = None
+    regex: Expression | None = None
 
     def holds(self, source: Source, anchor: Found | None, known: Document | None = None) -> bool:
         """Tell whether it holds; *known* are the attributes that were read before."""
@@ -80,7 +82,7 @@ class When:
             return False
         if self.texts and not any(self.texts.get(text) is not None for text in found):
             return False
-        return self.regex is None or any(self.regex.search(text[:_SEARCHED]) for text in found)
+        return self.regex is None or any(self.regex.found_in(text) for text in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +115,23 @@ class Leaf:
     default: Element | None = None
     when: tuple[When, ...] = ()
     required: bool = False
+    fields: frozenset[FieldKey] | None = field(init=False, repr=False, compare=False)
+    first_parts: tuple[PartPlace, ...] = field(init=False, repr=False, compare=False)
+    """Where the first of its paths lead, none where what stands there is not the value as a rule."""
+
+    def __post_init__(self) -> None:
+        at_once = self.conversion.bare and not self.when
+        object.__setattr__(self, "first_parts", tuple(_first_parts(self.paths)) if at_once else ())
+        composed = self.template.paths if self.template else ()
+        fields = _fields((*self.paths, *composed, *self.stand_ins))
+        object.__setattr__(self, "fields", None if self.required or self.default is not None else fields)
 
     def read(self, source: Source, reading: Reading, anchor: Found | None = None) -> Outcome | None:
         """See `Node`."""
         if reading.refused:
             reading.refused.discard(self.tag)
+        if reading.trace is None and (plain := self._at_once(source)):
+            return plain
         try:
             outcome = self._sent(source, reading, anchor) or self._otherwise(source, reading, anchor)
         except Mistake as mistake:
@@ -136,13 +150,35 @@ class Leaf:
             reading.error(self._place(source), missing, REQUIRED_MISSING)
         return outcome
 
+    def _at_once(self, source: Source) -> Outcome | None:
+        """Return the attribute where its first path that leads to anything leads to the value as it is.
+
+        So it is as a rule; None is no answer.
+        """
+        for segment, occurrence, number, component, sub in self.first_parts:
+            repetitions = source.field(segment, occurrence, number)
+            if not repetitions:
+                continue
+            components = repetitions[0]
+            if component >= len(components) or sub >= len(components[component]):
+                return None
+            text = components[component][sub].strip()
+            if text and text != DELETE and self.conversion.takes(text):
+                return Outcome({"vr": self.vr, "Value": [text]})
+            return None
+        return None
+
     def _sent(self, source: Source, reading: Reading, anchor: Found | None) -> Outcome | None:
         for condition in self.when:
             if not condition.holds(source, anchor, reading.known):
                 return None
         removed: Outcome | None = None
         for path in self.paths:
-            found, where = _find(path, source, reading, anchor)
+            where: AnyPath | str
+            if isinstance(path, Hl7Path):  # as most are
+                found, where = path.find(source), path
+            else:
+                found, where = _find(path, source, reading, anchor)
             if found:
                 outcome = self._outcome(found, reading, where)
                 if self.conversion.settles or (outcome and outcome.has_value):
@@ -175,7 +211,9 @@ class Leaf:
         return Outcome(element)
 
     def _outcome(self, found: Sequence[Found], reading: Reading, where: AnyPath | str) -> Outcome | None:
-        sent = [each for each in found if not each.deleted]
+        sent = found
+        if found[0].deleted or len(found) > 1:
+            sent = [each for each in found if not each.deleted]
         values = self.conversion.values(sent, reading) if sent else None
         if values is not None and not values:
             return None
@@ -189,8 +227,7 @@ class Leaf:
         """Say of what a template was filled."""
         if reading.trace is None or self.template is None:
             return "template"
-        pieces = (piece for part in self.template.parts for piece in part.pieces)
-        paths = (piece for piece in pieces if not isinstance(piece, str))
+        paths = self.template.paths
         places = [str(_exact(found[0], path)) for path in paths if (found := path.find(source, anchor))]
         return f"template {', '.join(places)}"
 
@@ -226,6 +263,14 @@ class Leaf:
             )
 
 
+def _first_parts(paths: Iterable[Origin]) -> Iterator[PartPlace]:
+    for path in paths:
+        place = path.first_part if isinstance(path, Hl7Path) else None
+        if place is None:
+            return
+        yield place
+
+
 def _find(
     path: Origin, source: Source, reading: Reading, anchor: Found | None
 ) -> tuple[Sequence[Found], AnyPath | str]:
@@ -247,6 +292,11 @@ class Nested:
 
     tag: str
     nodes: tuple[Node, ...]
+
+    @property
+    def fields(self) -> frozenset[FieldKey] | None:
+        """See `Node`."""
+        return _all_fields(node.fields for node in self.nodes)
 
     def read(self, source: Source, reading: Reading, anchor: Found | None = None) -> Outcome | None:
         """See `Node`."""
@@ -271,6 +321,11 @@ class Each:
     nodes: tuple[Node, ...]
     needed: frozenset[str] = frozenset()  # tags without which an item is not made
 
+    @property
+    def fields(self) -> frozenset[FieldKey] | None:
+        """See `Node`."""
+        return _fields((self.path,))
+
     def read(self, source: Source, reading: Reading, anchor: Found | None = None) -> Outcome | None:
         """See `Node`."""
         found = self.path.find(source, anchor)
@@ -289,6 +344,17 @@ class Each:
         return item if spoken and self.needed <= item.keys() else {}
 
 
+def _fields(origins: Iterable[StandIn]) -> frozenset[FieldKey] | None:
+    """Return the fields that a value can come from; None where it can come from elsewhere."""
+    return _all_fields(frozenset((each.key,)) if isinstance(each, Hl7Path) else None for each in origins)
+
+
+def _all_fields(each: Iterable[frozenset[FieldKey] | None]) -> frozenset[FieldKey] | None:
+    every = tuple(each)
+    known = [fields for fields in every if fields is not None]
+    return frozenset[FieldKey]().union(*known) if len(known) == len(every) else None
+
+
 def _read_all(
     nodes: Sequence[Node], source: Source, reading: Reading, anchor: Found | None
 ) -> dict[str, Outcome]:
@@ -301,12 +367,20 @@ class Level:
     """A section of a profile: the attributes of a patient, a procedure or a step."""
 
     nodes: tuple[Node, ...]
+    by_fields: tuple[tuple[Node, frozenset[FieldKey] | None], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_fields", tuple((node, node.fields) for node in self.nodes))
 
     def read(self, source: Source, reading: Reading) -> tuple[Document, frozenset[str]]:
         """Return the attributes the message speaks of, and the tags of those that stand in for others."""
         document: Document = {}
         assumed: set[str] = set()
-        for node in self.nodes:
+        filled = source.filled
+        for node, fields in self.by_fields:
+            # Of most fields a message says nothing, and a line that reads no others has nothing to say.
+            if fields is not None and fields.isdisjoint(filled) and not reading.refused:
+                continue
             outcome: Any = node.read(source, reading)
             if outcome is not None:
                 document[node.tag] = reading.known[node.tag] = outcome.element

@@ -30,7 +30,7 @@ def compile_schedule(
     as *order* reads it.
     """
     if form.control is None and "schedule" in kinds:
-        compiler.problem(_PLACE, "schedule: the key 'control' is missing")
+        compiler.lack(_PLACE, "schedule: the key 'control' is missing")
     if control is None:
         return None
     for code, action in form.control.actions.items() if form.control else ():

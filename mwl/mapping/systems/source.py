@@ -16,9 +16,17 @@ Component: TypeAlias = tuple[str, ...]
 Repetition: TypeAlias = tuple[Component, ...]
 """Components in order; an absent one is () or ("",)."""
 
+FieldKey: TypeAlias = tuple[str, int]
+"""A segment's name and the number of a field in it."""
+
 
 class Source(Protocol):
     """A message, or a view of one group of it."""
+
+    @property
+    def filled(self) -> frozenset[FieldKey]:
+        """The fields in which anything is written, in any segment of the name; others give ()."""
+        ...
 
     def count(self, segment: str) -> int:
         """Return how many segments of this name are visible here."""

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeGuard
 
-from mwl import yamldoc
-from mwl.errors import BadDocument
+from mwl.errors import BadDocument, Problem
 from mwl.mapping.facts import SiteFacts
 from mwl.mapping.loader import Blame, Effective, Folder, digest, fill, read_folder, resolve, unrooted
 from mwl.mapping.systems.hl7paths import Hl7Path
@@ -24,13 +23,12 @@ from mwl.mapping.systems.patient_reader import PatientReader
 from mwl.mapping.systems.schedule_reader import ScheduleReader
 from mwl.mapping.systems.source import Source
 from mwl.mapping.systems.status_template import OutgoingMessage, StatusFacts, StatusTemplate
-from mwl.mapping.systems.system_compiler import Compiled, compile_system
+from mwl.mapping.systems.system_compiler import Compiled, compile_system, mistakes
 from mwl.mapping.systems.system_form import (
     AcceptForm,
     AcknowledgeForm,
     Handling,
     Kind,
-    SystemForm,
     schema_text,
 )
 from mwl.mapping.trace import Trace
@@ -141,20 +139,12 @@ class SystemProfiles:
         self.wrong = set(folder.unread)
         problems = dict.fromkeys(folder.problems)  # a mistake is inherited, and told once
         for name, each in folder.written.items():
-            try:
-                if folder.rooted(name):
-                    self._check(name)
-                else:
-                    self.wrong.add(name)
-                    yamldoc.validate(unrooted(each), SystemForm)
-            except BadDocument as error:
+            found = self._mistakes(name) if folder.rooted(name) else mistakes(unrooted(each), files)
+            if found or not folder.rooted(name):
                 self.wrong.add(name)
-                problems |= dict.fromkeys(error.problems)
+            problems |= dict.fromkeys(found)
         for each in folder.misnamed:
-            try:
-                yamldoc.validate(unrooted(each), SystemForm)
-            except BadDocument as error:
-                problems |= dict.fromkeys(error.problems)
+            problems |= dict.fromkeys(mistakes(unrooted(each), files))
         self.problems = tuple(problems)
 
     @property
@@ -197,12 +187,15 @@ class SystemProfiles:
             raise KeyError(name)
         return resolve(name, self._written, header=_HEADER)
 
-    def _check(self, name: str) -> None:
-        profile = self.effective(name)
-        if profile.unfilled:  # meant to be extended: its lines cannot be worked out yet
-            yamldoc.validate(profile, SystemForm)
-        else:
+    def _mistakes(self, name: str) -> Sequence[Problem]:
+        try:
+            profile = self.effective(name)
+            if profile.unfilled:  # meant to be extended: not all of its lines can be worked out yet
+                return mistakes(profile, self._files)
             self._compiled[name] = compile_system(profile, self._files)
+        except BadDocument as error:
+            return error.problems
+        return ()
 
 
 def load_systems(folders: Sequence[Path], drafts: Sequence[Path] = ()) -> SystemProfiles:

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic import ValidationError
+
 from mwl import yamldoc
-from mwl.errors import BadDocument
+from mwl.errors import BadDocument, Problem
 from mwl.mapping.systems.catalogue_compiler import check_columns, compile_catalogue
 from mwl.mapping.systems.compiling import Compiler
-from mwl.mapping.systems.hl7paths import BadPath, FieldKey, Hl7Path, Which, parse_choice
+from mwl.mapping.systems.hl7paths import BadPath, Hl7Path, Which, parse_choice
 from mwl.mapping.systems.lookup import TableFiles
 from mwl.mapping.systems.order_control import OrderControl, Pair, parse_key
 from mwl.mapping.systems.order_reader import OrderReader, Same
@@ -21,10 +23,11 @@ from mwl.mapping.systems.patient_reader import PatientReader
 from mwl.mapping.systems.rule_compiler import LevelCompiler
 from mwl.mapping.systems.schedule_compiler import compile_schedule
 from mwl.mapping.systems.schedule_reader import ScheduleReader
+from mwl.mapping.systems.source import FieldKey
 from mwl.mapping.systems.status_compiler import compile_status
 from mwl.mapping.systems.status_template import StatusTemplate
 from mwl.mapping.systems.system_form import ControlForm, OrderForm, SameForm, SystemForm
-from mwl.mapping.written import Effective, digest
+from mwl.mapping.written import Effective, digest, in_order
 from mwl.model import OrderPolicies
 from mwl.yamldoc import Key
 
@@ -45,20 +48,44 @@ class Compiled:
 
 def compile_system(profile: Effective, files: TableFiles) -> Compiled:
     """Compile an effective profile whose variables are filled; raise `BadDocument` with all its mistakes."""
-    form = yamldoc.validate(profile, SystemForm)
-    compiler = Compiler(profile, files)
+    form, problems = _form(profile)
+    compiler = Compiler(profile, files, partial=bool(problems))
+    compiled = _compiled(form, compiler)
+    if problems := [*problems, *compiler.problems]:
+        raise BadDocument(problems)
+    return compiled
+
+
+def mistakes(profile: Effective, files: TableFiles) -> list[Problem]:
+    """Return what is wrong with a profile of which not all is known: what it extends, or its variables."""
+    form, problems = _form(profile)
+    compiler = Compiler(profile, files, partial=True)
+    _compiled(form, compiler)
+    return [*problems, *compiler.problems]
+
+
+def _form(profile: Effective) -> tuple[SystemForm, list[Problem]]:
+    """Return the form of a profile, or what of it has one, and where it has none."""
+    try:
+        return SystemForm.model_validate(profile.data), []
+    except ValidationError as error:
+        form = yamldoc.sound(profile.data, SystemForm, error, needed={"profile": ""})
+        return form, yamldoc.problems(profile, SystemForm, error)
+
+
+def _compiled(form: SystemForm, compiler: Compiler) -> Compiled:
+    """Compile what there is; mistakes are with *compiler*, and what has any must not be used."""
     compiler.picks = _picks(form.order.pick, compiler)
     _check_messages(form, compiler)
     compiler.catalogue, compiler.stations = compile_catalogue(form.catalogue, compiler), form.stations
     reader = _reader(form, compiler)
-    patients, schedules = _others(form, reader, compiler) if reader else (None, None)
+    patients, schedules = _others(form, reader, compiler)
     templates = {kind: compile_status(kind, each, compiler) for kind, each in form.status.items()}
-    check_columns(compiler)
+    if not compiler.partial:
+        check_columns(compiler)
     if form.stations and not compiler.stations_used:
-        compiler.problem(("stations",), "stations has no effect: no line names it in from", at_key=True)
-    if compiler.problems or reader is None:
-        raise BadDocument(compiler.problems)
-    fingerprint = digest({"profile": profile.data, "tables": compiler.tables_used})
+        compiler.lack(("stations",), "stations has no effect: no line names it in from", at_key=True)
+    fingerprint = digest({"profile": in_order(compiler.profile.data), "tables": compiler.tables_used})
     return Compiled(form, fingerprint, reader, patients, schedules, templates)
 
 
@@ -100,7 +127,7 @@ def _check_messages(form: SystemForm, compiler: Compiler) -> None:
 # ── orders ──
 
 
-def _reader(form: SystemForm, compiler: Compiler) -> OrderReader | None:
+def _reader(form: SystemForm, compiler: Compiler) -> OrderReader:
     levels = LevelCompiler(compiler)
     patient = levels.level("patient", form.patient)
     procedure = levels.level("procedure", form.procedure)
@@ -112,16 +139,14 @@ def _reader(form: SystemForm, compiler: Compiler) -> OrderReader | None:
     for key, names in (("message", order.exactly_one.message), ("group", order.exactly_one.group)):
         compiler.segments(names, ("order", "exactly_one", key))
     if not order.groups:
-        compiler.problem(("order",), "order: the key 'groups' names no segment")
+        compiler.lack(("order",), "order: the key 'groups' names no segment")
     if order.control is None:
-        compiler.problem(("order",), "order: the key 'control' is missing")
-    if control is None:
-        return None
+        compiler.lack(("order",), "order: the key 'control' is missing")
     return OrderReader(
         patient,
         procedure,
         step,
-        control,
+        control or _NO_CONTROL,
         Structure(order.groups, order.exactly_one.message, order.exactly_one.group),
         steps=order.steps,
         offset=compiler.absolute(order.offset, ("order", "offset")) if order.offset else None,
@@ -132,6 +157,10 @@ def _reader(form: SystemForm, compiler: Compiler) -> OrderReader | None:
         same_procedure=_same(order.same_procedure, ("order", "same_procedure"), compiler),
         same_step=_same(order.same_step, ("order", "same_step"), compiler),
     )
+
+
+_NO_CONTROL: Final = OrderControl(Hl7Path("ORC-1", "ORC", 1, 1, None), None, {})
+"""Stands in where the profile has none, which is a mistake: what else there is must be looked at."""
 
 
 def _control(form: ControlForm | None, section: tuple[Key, ...], compiler: Compiler) -> OrderControl | None:

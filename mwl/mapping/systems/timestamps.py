@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 _STAMP: Final = re.compile(
     r"(?P<year>\d{4})(?:(?P<month>\d\d)(?:(?P<day>\d\d)"
@@ -19,14 +18,14 @@ _STAMP: Final = re.compile(
     re.ASCII,
 )
 _DATE_DIGITS = 8
+_ISO_CHARACTERS = 19  # of a date and time in seconds, without an offset
 
 
 class BadStamp(ValueError):
     """A text that is no time stamp, or no real moment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """A moment on the site's wall clock; *time* is empty where the stamp ends with the day."""
 
     date: str  # YYYYMMDD
@@ -43,18 +42,19 @@ def read_stamp(text: str, zone: dt.tzinfo, default: dt.tzinfo | None = None) -> 
     match = _STAMP.fullmatch(text)
     if match is None or not match["day"]:
         raise BadStamp("is not a time stamp of at least YYYYMMDD")
-    numbers = [int(match[name] or 0) for name in ("year", "month", "day", "hour", "minute", "second")]
+    *numbers, fraction, stated = match.groups()
     try:
-        moment = dt.datetime(*numbers)  # type: ignore[arg-type] # noqa: DTZ001  the wall clock, as written
+        moment = dt.datetime(*[int(each or 0) for each in numbers])  # type: ignore[arg-type] # noqa: DTZ001  the wall clock, as written
     except ValueError:
         raise BadStamp("is not a real date and time") from None
     if not match["hour"]:
-        return Stamp(f"{moment:%Y%m%d}".zfill(_DATE_DIGITS), "")
-    offset = default if match["offset"] is None else read_offset(match["offset"])
+        return Stamp(text[:_DATE_DIGITS], "")
+    offset = default if stated is None else read_offset(stated)
     if offset is not None:
         moment = _converted(moment, offset, zone)
-    fraction = f".{match['fraction'][:6]}" if match["fraction"] else ""  # TM: six digits at most
-    return Stamp(f"{moment:%Y%m%d}".zfill(_DATE_DIGITS), f"{moment:%H%M%S}{fraction}")
+    date, _, time = moment.isoformat(timespec="seconds")[:_ISO_CHARACTERS].partition("T")
+    ending = f".{fraction[:6]}" if fraction else ""  # TM: six digits at most
+    return Stamp(date.replace("-", ""), time.replace(":", "") + ending)
 
 
 def _converted(moment: dt.datetime, offset: dt.tzinfo, zone: dt.tzinfo) -> dt.datetime:
@@ -82,6 +82,7 @@ def read_instant(text: str, zone: dt.tzinfo, default: dt.tzinfo | None = None) -
         return None
 
 
+@lru_cache(maxsize=64)  # a sender has one, or two when its clocks change
 def read_offset(text: str) -> dt.tzinfo:
     """Return ``+HHMM`` as a zone; raise `BadStamp` for an impossible one."""
     hours, minutes = int(text[1:3]), int(text[3:5])
@@ -94,8 +95,9 @@ def read_offset(text: str) -> dt.tzinfo:
 def stamp_offset(text: str) -> dt.tzinfo | None:
     """Return the offset a stamp states, None where it states none or is no stamp."""
     match = _STAMP.fullmatch(text)
+    offset = match and match["offset"]
     try:
-        return read_offset(match["offset"]) if match and match["offset"] else None
+        return read_offset(offset) if offset else None
     except BadStamp:
         return None
 

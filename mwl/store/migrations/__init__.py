@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 
 from mwl.errors import SchemaTooNew, Unavailable
-from mwl.store.engine import Link, make_file
+from mwl.store.engine import Link, file_of, make_file
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0003"
+HEAD = "0006"
 """The revision this code was written for."""
 
 _ADVISORY_LOCK = 0x6D776C  # "mwl": any number will do, as long as every broker takes the same
@@ -26,6 +26,9 @@ _ADVISORY_LOCK = 0x6D776C  # "mwl": any number will do, as long as every broker 
 
 def current(engine: Engine) -> str | None:
     """Return the revision the database is at, None for an empty one; raises `Unavailable`."""
+    if (path := file_of(engine)) is not None and not path.exists():
+        message = f'there is no database at {path}: "mwl serve" makes one, and so does "mwl db upgrade"'
+        raise Unavailable(f"{message}; the setting database names another, in the file of --config")
     with Link(engine, writing=False) as link, link.transaction() as connection:
         return _revision(connection)
 
@@ -35,9 +38,15 @@ def require_current(engine: Engine) -> None:
     found = current(engine)
     if found == HEAD:
         return
-    if found is not None and found not in _known():
-        raise _too_new(found)
+    if found is not None:
+        require_known(found)
     raise Unavailable("the database schema is older than this program: run mwl db upgrade")
+
+
+def require_known(revision: str) -> None:
+    """Raise `SchemaTooNew` for a revision that this code does not know."""
+    if revision not in _known():
+        raise _too_new(revision)
 
 
 def upgrade(engine: Engine) -> None:
@@ -51,8 +60,8 @@ def upgrade(engine: Engine) -> None:
     with Link(engine, writing=True) as link, link.transaction() as connection:
         _alone(connection)
         found = _revision(connection)
-        if found is not None and found not in _known():
-            raise _too_new(found)
+        if found is not None:
+            require_known(found)
         _upgrade(connection)
 
 

@@ -253,6 +253,23 @@ def test_the_digest_changes_with_anything_that_changes_an_answer(write):
     assert len(same | others) == 4
 
 
+def test_the_digest_changes_with_the_order_of_lines(write):
+    """The second line reads what the first has made: kept answers of the other order would be wrong."""
+    head = "profile: site\nstatus: evidence\nextends: []\n"
+    lines = ["AdmissionID: '{PatientState}'", "PatientState: '{AdmissionID}'"]
+
+    def digest(*parts: str) -> str:
+        text = head + "".join(parts)
+        return load_devices([write(site=text)]).bind("site", {}, SiteFacts()).digest
+
+    assert digest(f"template: {{{', '.join(lines)}}}") != digest(
+        f"template: {{{', '.join(reversed(lines))}}}"
+    )
+    assert digest("limit: {max: 1}\n", "hide_status: [COMPLETED]\n") == digest(
+        "hide_status: [COMPLETED]\n", "limit: {max: 1}\n"
+    )
+
+
 def test_a_profile_says_which_facts_its_answers_depend_on(bind, shipped):
     """Who keeps encoded answers must key them by these."""
     assert shipped.bind("generic", {}, SiteFacts()).reads == {"calling_ae"}

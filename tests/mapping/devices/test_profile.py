@@ -58,7 +58,13 @@ HEADER = "profile: site\nstatus: partial\n"
         ),
         ("query: [{set: {PatientID: x}}]", "3:10: error: unknown key 'set'"),
         ("set: {RequestedProcedureCodeSequence: x}", "3:39: error: set: x is no value of VR SQ"),
-        ("set: {PregnancyStatus: yes}", "3:24: error: set: yes is no value of VR US"),
+        (
+            "set: {SPS..Modality: CT}",
+            "3:7: error: the name of an attribute is missing in 'SPS..Modality' [L1]",
+        ),
+        ("window: {back: 3x}", "3:16: error: back: a number of days or of hours: 2d, 6h"),
+        ("dates: tomorrow", "3:8: error: dates: today, as_asked, or so many days around today: +-2"),
+        ("set: {InstanceNumber: yes}", "3:23: error: set: yes is no value of VR IS"),
         ("set: {AdmissionID: $caling_ae}", "3:20: error: set: there is no variable $caling_ae: did you mean"),
         ("set: {AdmissionID: $var.rom}\nvars: {room: 1}", "3:20: error: the variable 'rom' is not declared"),
         ("charset: {fixed: ISO_IR 999, unfit: skip_item}", "3:18: error: charset: there is no character set"),
@@ -89,7 +95,7 @@ def test_all_mistakes_are_reported_at_once_and_each_once(problems):
 
     assert sorted(found) == [
         "generic.yaml:1:1: error: the key 'status' is missing here",
-        "generic.yaml:2:14: error: max: input should be a valid integer, unable to parse string as an integer",
+        "generic.yaml:2:14: error: max: input should be a valid integer",
         "generic.yaml:3:7: error: unknown attribute 'Foo' [L1]",
         "mr.yaml:2:9: error: status: input should be 'evidence', 'partial' or 'hypothesis'",
     ]
@@ -204,13 +210,16 @@ def test_bind_names_a_variable_nobody_declared(shipped):
         shipped.bind("ge-ct-connectpro", {"lon": True}, SiteFacts())
 
 
-def test_l2_holds_for_what_a_variable_hides(write):
-    """A profile whose variables come from the device is linted when they are known."""
-    text = HEADER + "vars: {most: null}\nlimit: {max: $var.most}\nset: {PatientID: X}\n"
+def test_l2_holds_for_what_a_variable_hides(write, problems):
+    """What comes from the device is linted when it is known, the lines beside it at once."""
+    text = HEADER + "vars: {tags: null}\nclear: $var.tags\n"
     devices = load_devices([write(site=text), SHIPPED])
 
+    assert devices.bind("site", {"tags": ["AdmissionID"]}, SiteFacts()).name == "site"
     with pytest.raises(BadDocument, match="L2"):
-        devices.bind("site", {"most": 7}, SiteFacts())
+        devices.bind("site", {"tags": ["PatientID"]}, SiteFacts())
+    (found,) = problems(site=f"{text}set: {{PatientID: X}}\n")
+    assert found.endswith("[L2]")
 
 
 def test_p1_a_profile_is_offered_to_the_devices_it_matches(write, facts):
@@ -336,3 +345,39 @@ def test_p1_a_match_that_means_nothing_is_refused(problems, line):
     (found,) = problems(site=f"profile: site\nstatus: partial\nmatch: {{{line}}}\n")
 
     assert found.startswith("site.yaml:3:")
+
+
+@pytest.mark.parametrize("operation", ["clear", "remove"])
+@pytest.mark.parametrize("tag", ["PatientName", "PatientBirthDate", "IssuerOfPatientID"])
+def test_l2_what_tells_patients_apart_is_not_taken_away(problems, operation, tag):
+    """By mistake: in a stage's list as at the top; `unsafe` says that it is meant."""
+    flat = problems(site=f"{HEADER}{operation}: [AdmissionID, {tag}]")
+    listed = problems(site=f"{HEADER}respond:\n  - {operation}: [{tag}]\n    when: {{PatientSex: O}}")
+
+    for found in (flat, listed):
+        assert len(found) == 1
+        assert f"{operation}: without {tag} an item cannot be told apart" in found[0]
+        assert found[0].endswith("[L2]")
+    assert problems(site=f"{HEADER}{operation}: {{tags: [{tag}], unsafe: true}}") == []
+
+
+@pytest.mark.parametrize(
+    ("head", "own"),
+    [
+        ("profile: our site\nstatus: partial", ["a name of letters, digits"]),
+        ("profile: site\nstatus: partial\nextends: genreic", ["did you mean 'generic'"]),
+        ("profile: site\nstatus: partly", ["status: "]),
+        ("profile: site", ["the key 'status' is missing"]),
+        ("profile: site\nstatus: partial\nlimit: {max: many}", ["max: "]),
+        ("profile: site\nstatus: partial\nvars: {x: 1}\ndefault: {AdmissionID: $var.y}", ["'y'"]),
+    ],
+)
+def test_a_mistake_hides_no_other(problems, head, own):
+    """What only lint and binding find is told beside what the form finds, and beside a wrong name."""
+    lines = "clear: [PatientID]\nmap: {table: nowhere.csv, key: AdmissionID}\ntruncate: {PatientNmae: 3}\n"
+
+    found = problems(site=f"{head}\n{lines}")
+
+    told = [*own, "[L2]", "[L1]", *([] if "'y'" in own else ["'nowhere.csv'"])]
+    assert [sum(each in line for line in found) for each in told] == [1] * len(told)
+    assert len(found) == len(told)

@@ -37,7 +37,7 @@ move: {{from: RequestedProcedureComments, to: SPS.CommentsOnTheScheduledProcedur
 template: {{RequestedProcedureDescription: "{{RequestedProcedureDescription}}[ *{{PatientState}}*]", PatientWeight: "{{AdmissionID}}"}}
 map:
   - {{table: {{A: {{c: F1, t: Chest}}, "B*": {{c: F2, t: ""}}}}, key: "{RP}[*].CodeValue", out: {{code: c, scheme: 99X, meaning: t}}, miss: drop_code}}
-  - {{table: {{A: "1"}}, key: AdmissionID, out: {{PregnancyStatus: value}}, miss: default, default: x}}
+  - {{table: {{A: "1"}}, key: AdmissionID, out: {{PregnancyStatus: value}}, miss: default, default: x, unsafe: true}}
 replace: {{tag: "*Description", from: "(.)[0-9]", to: "\\\\1"}}
 text:
   - {{tags: "*", ops: [strip_control, one_line, collapse, trim, "replace:=|,| "]}}

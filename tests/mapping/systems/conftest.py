@@ -50,6 +50,15 @@ class FakeSource:
     def _named(self, segment: str) -> list[tuple[str, int, list[str]]]:
         return [each for each in self._visible if each[0] == segment]
 
+    @property
+    def filled(self) -> frozenset[tuple[str, int]]:
+        return frozenset(
+            (name, number)
+            for name, _, fields in self._visible
+            for number, written in enumerate(fields)
+            if written
+        )
+
     def count(self, segment: str) -> int:
         return len(self._named(segment))
 

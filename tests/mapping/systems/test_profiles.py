@@ -9,7 +9,13 @@ import pytest
 
 from mwl.errors import BadDocument
 from mwl.mapping import paths
-from mwl.mapping.systems.system import SystemProfile, SystemProfiles, load_systems, schema_text
+from mwl.mapping.systems.system import (
+    SystemProfile,
+    SystemProfiles,
+    examine_systems,
+    load_systems,
+    schema_text,
+)
 from mwl.model import OrderMessage
 
 MAPPINGS = Path(__file__).parents[3] / "mappings"
@@ -187,6 +193,31 @@ def test_all_mistakes_are_found_at_once(site_profile: Callable[[str], SystemProf
     assert [each.line for each in bad.value.problems] == [2, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("head", "own"),
+    [
+        ("profile: our site", ["a name of letters, digits"]),
+        ("profile: ours\nextends: genreic", ["did you mean 'generic'"]),
+        ("profile: ours\nnonsense: 1", ["unknown key 'nonsense'"]),
+        ("profile: ours\norder: {control: {actions: {NW: nonsense}}}", ["NW: "]),
+        ("profile: ours\nvars: {x: null}\nprocedure: {StudyDescription: $var.x}", []),
+    ],
+)
+def test_a_mistake_hides_no_other(tmp_path: Path, head: str, own: list[str]) -> None:
+    """A name that is none, an unknown base, a key that is none: what else is wrong is told beside it."""
+    (tmp_path / "systems").mkdir()
+    lines = (
+        "patient: {PatientNam: PID-5x}\nstep: {Modality: {from: OBR-24, table: nosuch}}\nadt: {groups: [pid]}"
+    )
+    (tmp_path / "systems" / "ours.yaml").write_text(f"{head}\n{lines}\n")
+
+    found = [str(each) for each in examine_systems([tmp_path, MAPPINGS]).problems]
+
+    told = [*own, "'PatientNam'", "'PID-5x'", "'nosuch'", "'pid'"]
+    assert [sum(each in line for line in found) for each in told] == [1] * len(told)
+    assert len(found) == len(told)
+
+
 def test_a_profile_may_wait_for_a_variable(tmp_path: Path) -> None:
     """A profile without a value for a variable loads, to be extended; bound as it is, it says what it lacks."""
     folder = tmp_path / "systems"
@@ -223,3 +254,11 @@ def test_the_digest_covers_lines_and_tables(tmp_path: Path, shipped: SystemProfi
     assert len(digests) == 3
     assert profiles.digest != shipped.digest
     assert load_systems([MAPPINGS]).digest == shipped.digest
+
+
+def test_an_expression_that_may_take_for_ever_is_refused(
+    site_profile: Callable[[str], SystemProfile],
+) -> None:
+    """The text of a message is held against it."""
+    with pytest.raises(BadDocument, match=r"'\(a\+\)\+' may take for ever"):
+        site_profile("step: {Modality: {from: OBR-24, when: {OBR-4.1: {regex: '(a+)+'}}}}")

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema
 
 from mwl.mapping import paths
+from mwl.mapping.devices.operations.notation import Flag
 from mwl.mapping.devices.operations.operation import Apply, Binding, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.relabel import CharsetForm, Relabelling
 from mwl.mapping.devices.operations.request import WHOLE, either, in_each_step, item_of
@@ -108,7 +109,7 @@ class Accept(Options):
     """A command without Message ID: answer it under this one (F52), or refuse it."""
     bad_values: BadValues = BadValues()
     """Key values of the wrong form that still say what is meant."""
-    lenient: bool = False
+    lenient: Flag = False
     """Any other value of the wrong form matches nothing, instead of failing the query with A900 (A-13)."""
 
     def relabelling(self, binding: Binding) -> Relabelling | None:

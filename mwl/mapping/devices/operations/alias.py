@@ -9,8 +9,9 @@ from pydantic import Field
 
 from mwl.mapping import paths
 from mwl.mapping.devices.operations import reported
+from mwl.mapping.devices.operations.keys import means_anything
 from mwl.mapping.devices.operations.lint import Lint, identity_lint, invention_lint
-from mwl.mapping.devices.operations.notation import PathText, Scalar, Scalars
+from mwl.mapping.devices.operations.notation import Flag, PathText, Scalar, Scalars
 from mwl.mapping.devices.operations.operation import Apply, Binding, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.request import any_of, asked_texts, asking, single
 from mwl.mapping.devices.operations.when import When
@@ -36,7 +37,7 @@ class Alias(Options):
     """A stored value, and the one value the device gets for it."""
     both: dict[Scalar, Scalars] = Field(default_factory=dict)
     """A value of the device, and the one stored value it stands for, in what it asks and in what it gets."""
-    unsafe: bool = False
+    unsafe: Flag = False
     """Answers may have other names for an identity, which come back so in images (L2), and another sex,
     name or birth date than the order; and a key may stand for all there is (L9)."""
     when: When | None = None
@@ -58,9 +59,9 @@ class Alias(Options):
 
     def opens(self) -> Iterator[Path]:
         """Yield the key, where a word of it means everything."""
-        asked = (*self.query.values(), *self.both.values())
-        if any(not meant.strip("*") for stored in asked for meant in stored):
-            yield paths.parse_path(self.tag)
+        asked, path = (*self.query.values(), *self.both.values()), paths.parse_path(self.tag)
+        if any(means_anything(meant, path) for stored in asked for meant in stored):
+            yield path
 
     def lint(self) -> Iterator[Lint]:
         """Refuse an answer that is no function (L4), and another name for an identity (L2)."""

@@ -73,7 +73,10 @@ class Chooser:
         held = (pair for pair in found if all(_holds(pair[1], value) for value in special))
         candidate, charset = next(held, found[0] if found else (_LAST_RESORT, UTF8))
         notes = [f"{charset}, {candidate.reason}"]
-        fitted = self._fitted(answer, charset, notes) if special else answer
+        try:
+            fitted = self._fitted(answer, charset, notes) if special else answer
+        except Withheld as reason:  # by the line that chose the set
+            raise Withheld(reason.reason, reason.path, candidate.origin) from reason.__cause__
         label = charset.terms if self.literal is None else self.literal
         if label and (self.always_label or special):
             fitted = {**fitted, _LABEL: {"vr": "CS", "Value": list(label)}}

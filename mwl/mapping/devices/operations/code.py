@@ -21,11 +21,11 @@ from pydantic_core import CoreSchema
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.editing import Unhandled, editing
 from mwl.mapping.devices.operations.lint import Lint
-from mwl.mapping.devices.operations.notation import Paths, PathText, Scalar, Selectors, either
+from mwl.mapping.devices.operations.notation import Flag, Number, Paths, PathText, Scalar, Selectors, either
 from mwl.mapping.devices.operations.operation import Apply, Binding, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.when import When
 from mwl.mapping.elements import has_value, texts
-from mwl.model import Document, Element
+from mwl.model import STEP_SEQUENCE, Document, Element
 from mwl.query import Path
 
 _CODE_VALUE = "00080100"
@@ -77,11 +77,11 @@ class Code(Options):
     """Coding schemes that the device knows by another name."""
     default_scheme: str | None = None
     """The coding scheme of an item that names none (F34)."""
-    drop_incomplete: bool = False
+    drop_incomplete: Flag = False
     """Drop an item without code value, or without coding scheme."""
     complete: tuple[Literal["value", "scheme", "meaning"], ...] = ()
     """Drop an item that lacks one of these."""
-    max: Annotated[int, Field(ge=1)] | None = None
+    max: Annotated[Number, Field(ge=1)] | None = None
     """How many items are sent at most."""
     copy_to: Paths = ()
     """Sequences that get the same items (F33)."""
@@ -124,10 +124,13 @@ class Code(Options):
             yield from self.tag
 
     def lint(self) -> Iterator[Lint]:
-        """Refuse what is no sequence."""
+        """Refuse what is no sequence of codes."""
         named = [("tag", text) for text in self.tag if "*" not in text and "?" not in text]
         for key, text in [*named, *(("copy_to", text) for text in self.copy_to)]:
-            if paths.vr(paths.parse_path(text)[-1]) not in ("SQ", "UN"):
+            tag = paths.parse_path(text)[-1]
+            if tag == STEP_SEQUENCE:
+                yield Lint("code", f"{text} holds no codes: name a sequence in it", (key,))
+            elif paths.vr(tag) not in ("SQ", "UN"):
                 yield Lint("code", f"{text} is no sequence", (key,))
 
 

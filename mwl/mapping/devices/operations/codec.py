@@ -22,7 +22,7 @@ from mwl import handles
 from mwl.mapping import paths
 from mwl.mapping.devices.operations import reported, transforms
 from mwl.mapping.devices.operations.lint import Lint
-from mwl.mapping.devices.operations.notation import PathText, Scalar
+from mwl.mapping.devices.operations.notation import Number, PathText, Scalar
 from mwl.mapping.devices.operations.operation import Binding, Options, Run, Stage, Step, Withheld
 from mwl.mapping.devices.operations.request import (
     any_of,
@@ -96,7 +96,7 @@ class Codec(Options):
     """pad, unpad: filled up to `width` for the device, or stored so; prefix, suffix: `text` at one end;
     slice: the beginning or end by `table`; shorten: a handle of 16 characters for what is longer;
     station_map: AE titles by `table`; upper: capitals."""
-    width: Annotated[int, Field(ge=2, le=64)] | None = None
+    width: Annotated[Number, Field(ge=2, le=64)] | None = None
     """pad, unpad: how many characters there are with those that fill up."""
     char: Annotated[Plain, Field(min_length=1, max_length=1)] = "0"
     """pad, unpad: what fills up."""

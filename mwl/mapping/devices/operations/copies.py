@@ -8,10 +8,10 @@ from pydantic import Field
 
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.lint import Lint, identity_lint, invention_lint, withholding_lint
-from mwl.mapping.devices.operations.notation import PathText
+from mwl.mapping.devices.operations.notation import Flag, PathText
 from mwl.mapping.devices.operations.operation import Apply, Binding, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.when import When
-from mwl.mapping.elements import has_value, make, texts
+from mwl.mapping.elements import has_value, in_line, make, texts
 from mwl.model import Document, Element
 from mwl.query import Path
 
@@ -29,7 +29,7 @@ class Copy(Options):
     """Where the value is taken from."""
     to: PathText
     """Where it is put."""
-    unsafe: bool = False
+    unsafe: Flag = False
     """It may be an identity that is changed, which comes back in MPPS and images (L2), or a name, birth
     date or sex that the order does not say."""
     when: When | None = None
@@ -96,4 +96,6 @@ def _moving(source: Path, target: Path) -> Apply:
 def _retyped(element: Element, vr: str) -> Element | None:
     if element["vr"] == vr:
         return element
-    return None if "SQ" in (element["vr"], vr) else make(vr, texts(element))
+    if "SQ" in (element["vr"], vr):
+        return None
+    return make(vr, [in_line(text, vr) for text in texts(element)])

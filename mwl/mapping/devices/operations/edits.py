@@ -10,10 +10,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from mwl.mapping import paths
-from mwl.mapping.devices.operations.lint import Lint, identity_lint, invention_lint
-from mwl.mapping.devices.operations.notation import TEXTS, Paths, PathText, Scalars, either
+from mwl.mapping.devices.operations.lint import Lint, constant_lint, identity_lint, withholding_lint
+from mwl.mapping.devices.operations.notation import TEXTS, Flag, Paths, PathText, Scalars, either
 from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, Options, Run, Stage, Step
-from mwl.mapping.devices.operations.values import Value, value
+from mwl.mapping.devices.operations.values import Value, sent
 from mwl.mapping.elements import ABSENT, has_value
 from mwl.model import Document
 from mwl.query import Path
@@ -24,7 +24,7 @@ class _Constants(Lines):
 
     __pydantic_extra__: dict[PathText, Scalars]
 
-    unsafe: bool = False
+    unsafe: Flag = False
     """The lines beside this one may name identities, and may invent what the order does not say (L2)."""
 
     def fills(self) -> Iterator[str]:
@@ -36,7 +36,7 @@ class _Constants(Lines):
         if not self.unsafe:
             for text in self.lines:
                 yield from identity_lint(text, (text,))
-                yield from invention_lint(text, (text,))
+                yield from constant_lint(text, (text,))
 
 
 class Set(_Constants):
@@ -50,7 +50,7 @@ class Set(_Constants):
         """Yield a step for each line."""
         for text, written in self.lines.items():
             path = paths.parse_path(text)
-            yield binding.step(_setting(path, value(written, path, binding, text)), text)
+            yield binding.step(_setting(path, sent(written, path, binding, text)), text)
 
 
 class Default(_Constants):
@@ -64,7 +64,7 @@ class Default(_Constants):
         """Yield a step for each line."""
         for text, written in self.lines.items():
             path = paths.parse_path(text)
-            yield binding.step(_where_empty(path, value(written, path, binding, text)), text)
+            yield binding.step(_where_empty(path, sent(written, path, binding, text)), text)
 
 
 class _Removals(Options):
@@ -72,8 +72,8 @@ class _Removals(Options):
 
     tags: Paths
     """The attributes."""
-    unsafe: bool = False
-    """They may be identities, without which nothing that comes back can be told apart (L2)."""
+    unsafe: Flag = False
+    """They may be identities, or name, birth date or issuer, by which patients are told apart (L2)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -86,10 +86,10 @@ class _Removals(Options):
         return either(TEXTS, core, handler)
 
     def lint(self) -> Iterator[Lint]:
-        """Refuse identities, unless the same profile says `unsafe`."""
-        for index, text in enumerate(self.tags):
-            if not self.unsafe:
-                yield from identity_lint(text, ("tags", index))
+        """Refuse what tells patients and steps apart, unless the same profile says `unsafe`."""
+        for index, text in enumerate(() if self.unsafe else self.tags):
+            keys = ("tags", index)
+            yield from [*identity_lint(text, keys)] or withholding_lint(text, keys)
 
     def _steps(self, binding: Binding, make: Callable[[Path], Apply]) -> Iterator[Step]:
         for index, text in enumerate(self.tags):

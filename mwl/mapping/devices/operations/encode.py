@@ -18,12 +18,13 @@ from typing import Literal
 
 from mwl.mapping.devices.operations.choosing import Candidate, Chooser
 from mwl.mapping.devices.operations.lint import Lint
+from mwl.mapping.devices.operations.notation import Flag
 from mwl.mapping.devices.operations.operation import Binding, Options, Stage
 from mwl.mapping.text.charset import DEFAULT, CharacterSet, UnknownCharacterSet, parse_terms
 from mwl.mapping.text.romanise import Policy
 
 SITE, FROM_REQUEST = "site", "from_request"
-_WHOLE_UNICODE = ("ISO_IR 192", "GB18030")
+_WHOLE_UNICODE = (("ISO_IR 192",), ("GB18030",))
 _TRANSFER_SYNTAXES = {
     "ILE": "1.2.840.10008.1.2",
     "ELE": "1.2.840.10008.1.2.1",
@@ -47,7 +48,7 @@ class Charset(Options):
     is the one character set."""
     unfit: Literal["transliterate", "drop_group", "skip_item", "question"] = "transliterate"
     """Text that no set holds: in Latin letters, left out, the item is left out, or question marks."""
-    unsafe: bool = False
+    unsafe: Flag = False
     """`question` is meant: a name of question marks is nobody's, and patients are told apart by it."""
 
     def chooser(self, binding: Binding, *, always_label: bool) -> Chooser:
@@ -66,12 +67,19 @@ class Charset(Options):
     def lint(self) -> Iterator[Lint]:
         """Warn of a set that cannot hold every name, where nothing says what happens then (L5)."""
         only = self.fixed or self.literal
-        if only and only not in _WHOLE_UNICODE and "unfit" not in self.model_fields_set:
+        if only and not _holds_every_name(only) and "unfit" not in self.model_fields_set:
             message = f"{only} cannot hold every name: say what happens in 'unfit'"
             yield Lint("L5", message, ("fixed" if self.fixed else "literal",), warning=True)
         if self.unfit == "question" and not self.unsafe:
             message = "question marks make a name nobody's: add 'unsafe: true' if that is meant"
             yield Lint("unsafe", message, ("unfit",))
+
+
+def _holds_every_name(label: str) -> bool:
+    try:
+        return parse_terms(label).terms[:1] in _WHOLE_UNICODE
+    except UnknownCharacterSet:  # which is told with its own words
+        return True
 
 
 def _candidate(word: str, binding: Binding, *keys: str | int) -> Candidate | None:

@@ -5,6 +5,8 @@ They change what is matched and never what is returned: that follows the identif
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -14,7 +16,7 @@ from pydantic_core import CoreSchema
 
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.lint import Lint
-from mwl.mapping.devices.operations.notation import TEXTS, Paths, PathText, Scalars, either
+from mwl.mapping.devices.operations.notation import TEXTS, Flag, Paths, PathText, Scalars, either
 from mwl.mapping.devices.operations.operation import (
     Apply,
     Binding,
@@ -29,13 +31,17 @@ from mwl.mapping.devices.operations.request import alternatives, any_of
 from mwl.mapping.devices.operations.values import Value, value
 from mwl.mapping.elements import has_value
 from mwl.model import Document, Element
-from mwl.query import Path
+from mwl.query import START_DATE, Path
 
 _BOUNDS = frozenset(
-    paths.parse_path(name)
-    for name in ("SPS.ScheduledStationAETitle", "SPS.ScheduledProcedureStepStartDate", "SPS.Modality")
+    {START_DATE, paths.parse_path("SPS.ScheduledStationAETitle"), paths.parse_path("SPS.Modality")}
 )
 """What makes a list somebody's work of a day: without these an empty question is answered with everything."""
+
+WIDEST = 62
+"""Days that are still a list of somebody's work and not of all there is (12.3 d)."""
+
+_DAYS = re.compile(r"(?P<first>\S*?) *- *(?P<last>\S*)")
 
 
 class IgnoreKeys(Options):
@@ -47,7 +53,7 @@ class IgnoreKeys(Options):
 
     keys: Paths
     """The attributes."""
-    unsafe: bool = False
+    unsafe: Flag = False
     """They may be station, day and modality: the device gets the whole hospital's list (L9)."""
 
     @model_validator(mode="before")
@@ -90,10 +96,11 @@ class SetKey(Lines):
             yield binding.step(setting(path, make, binding.origin(text)), text)
 
     def opens(self) -> Iterator[Path]:
-        """Yield the keys that it makes empty, or wildcards alone."""
+        """Yield the keys that it makes empty, wildcards alone, or more days than are anybody's work."""
         for text, written in self.lines.items():
-            if any(not str(each).strip("*") for each in written) or not written:
-                yield paths.parse_path(text)
+            path = paths.parse_path(text)
+            if not written or any(means_anything(each, path) for each in written):
+                yield path
 
 
 class DefaultKey(Lines):
@@ -117,7 +124,8 @@ def whole_hospital(operations: Iterable[Operation]) -> Iterator[tuple[Operation,
     left = set(_BOUNDS)
     found: Operation | None = None
     for each in operations:
-        opened = _BOUNDS.intersection(each.opens())
+        # What opens a sequence opens all that is asked in it.
+        opened = {bound for bound in _BOUNDS for path in each.opens() if bound[: len(path)] == path}
         if opened and getattr(each, "unsafe", False):
             return
         found = each if opened & left else found
@@ -128,6 +136,22 @@ def whole_hospital(operations: Iterable[Operation]) -> Iterator[tuple[Operation,
             "every device would get the whole hospital's list"
         )
         yield found, Lint("L9", f"{message}: say it in ignore_keys, with 'unsafe: true', if that is meant")
+
+
+def means_anything(text: str, path: Path) -> bool:
+    """Tell whether a key of *text* matches whatever there is at *path*, or nearly so."""
+    if path == START_DATE and (days := _DAYS.fullmatch(text.strip())):
+        return not (days["first"] and days["last"]) or _are_many(days["first"], days["last"])
+    return not text.strip("*? ")
+
+
+def _are_many(first: str, last: str) -> bool:
+    if "$" in first or "$" in last:
+        return first[:1] != last[:1]  # from today on to a fixed day, they are more or fewer every day
+    try:
+        return (dt.date.fromisoformat(last) - dt.date.fromisoformat(first)).days > WIDEST
+    except ValueError:  # no date at all, which is told elsewhere
+        return False
 
 
 def ignoring(path: Path) -> Apply:

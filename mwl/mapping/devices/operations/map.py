@@ -18,8 +18,9 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, mode
 
 from mwl.errors import BadDocument
 from mwl.mapping import paths
-from mwl.mapping.devices.operations.lint import Lint, identity_lint, invention_lint
-from mwl.mapping.devices.operations.notation import SCALAR, Scalar, as_text, checked_path
+from mwl.mapping.devices.operations.legal import is_legal
+from mwl.mapping.devices.operations.lint import Lint, constant_lint, identity_lint, invention_lint
+from mwl.mapping.devices.operations.notation import SCALAR, Flag, Scalar, as_text, checked_path
 from mwl.mapping.devices.operations.operation import (
     Apply,
     Binding,
@@ -34,7 +35,7 @@ from mwl.mapping.devices.operations.reach import Reach, ReachText, parse_reach
 from mwl.mapping.devices.operations.when import When
 from mwl.mapping.elements import make, texts
 from mwl.mapping.tables import Columns, Lookup
-from mwl.model import Document, Element
+from mwl.model import STEP_SEQUENCE, Document, Element
 from mwl.query import Path
 from mwl.yamldoc import suggestion
 
@@ -120,7 +121,7 @@ class Map(Options):
     item is left out, and reported; or the worklist item is withheld as wrong."""
     default: DefaultTexts = None
     """What an output gets then: a text, or one for each output."""
-    unsafe: bool = False
+    unsafe: Flag = False
     """It may be an identity that is changed, which comes back in MPPS and images (L2), or a name, birth
     date or sex that the order does not say."""
     when: When | None = None
@@ -132,11 +133,12 @@ class Map(Options):
             raise ValueError("'miss: default' and 'default' go together")
         if isinstance(self.default, dict) and (extra := set(self.default) - set(self.out)):
             raise ValueError(f"there is no output {min(extra)!r} for 'default'")
-        inside = len(parse_reach(self.lookup).path) > 1
+        # The step's own item is no code: without it nothing is left of the step.
+        inside = parse_reach(self.lookup).path[:-1] not in ((), (STEP_SEQUENCE,))
         if self.miss == "drop_code" and not inside:
-            raise ValueError("drop_code needs a key in an item of a sequence")
+            raise ValueError("drop_code needs a key in an item of a code sequence")
         if not inside and set(self.out) & set(PARTS):
-            raise ValueError("code, scheme and meaning need a key in an item of a sequence")
+            raise ValueError("code, scheme and meaning need a key in an item of a code sequence")
         return self
 
     def compile(self, binding: Binding) -> Iterator[Step]:
@@ -157,14 +159,15 @@ class Map(Options):
         """Refuse identities, and what a table makes up, unless the same profile says `unsafe`."""
         if self.unsafe:
             return
+        made_up = invention_lint if self.default is None else constant_lint
         if not self.out:
             shown = paths.show(parse_reach(self.lookup).path)
             yield from identity_lint(shown, ("key",))
-            yield from invention_lint(shown, ("key",))
+            yield from made_up(shown, ("key",))
         for text in self.out:
             if text not in PARTS:
                 yield from identity_lint(text, ("out", text))
-                yield from invention_lint(text, ("out", text))
+                yield from made_up(text, ("out", text))
 
     def _columns(self, binding: Binding) -> Columns | None:
         if not isinstance(self.table, str):
@@ -255,7 +258,7 @@ class _Mapping:
             filling = [output.text(row) for output in self._outputs]
         for output, text in zip(self._outputs, filling, strict=True):
             element = make(paths.vr(output.tag), [text]) if text else None
-            if element is None:
+            if element is None or not is_legal(element):
                 if text:
                     run.report(
                         self._reach.shown, f"the table's text is no value of VR {paths.vr(output.tag)}"

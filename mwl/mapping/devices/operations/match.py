@@ -1,13 +1,16 @@
-"""P1 `match`: by what a device is recognised, so that its profile can be offered.
+"""P1 `match`: by what a device is recognised, so that its profile can be offered or chosen.
 
-The configuration says which profile a calling AE title has; `match` serves who asks for a suggestion.
+The configuration says which profile a calling AE title has.  `match` serves who asks for a suggestion,
+and tells apart the devices that share one AE title (`shared_by` there): by what their associations say,
+and by what they ask, as it came, before any tolerance (`query`).
 An implementation class UID names a toolkit, not a machine, and changes with a software update (12.3 f).
 """
 
 from __future__ import annotations
 
 import ipaddress
-import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, TypeAlias
 
@@ -23,10 +26,26 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from mwl.expressions import expression
 from mwl.mapping.devices.operations.notation import SCALAR, TEXTS, Scalars, as_list, either
-from mwl.mapping.devices.operations.when import RegexText
+from mwl.mapping.devices.operations.operation import Binding, Run
+from mwl.mapping.devices.operations.when import RegexText, When
 from mwl.mapping.facts import Facts
+from mwl.model import Document
 from mwl.query import pattern
+
+Fits: TypeAlias = Callable[[Facts, Document | None], bool]
+"""Whether a request comes from such a device: its association, and its identifier where it has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """A `match` at work: what it recognises, and how specific it is."""
+
+    fits: Fits
+    rank: tuple[int, int, int]
+    """How specific it is, the priority last; of two that fit the greater one is meant."""
+    origin: str  # file:line
 
 
 class Pattern(BaseModel):
@@ -53,7 +72,7 @@ class Pattern(BaseModel):
         """Tell whether *found* is like it."""
         if self.glob is not None and not any(pattern(each).fullmatch(found) for each in self.glob):
             return False
-        return self.regex is None or re.fullmatch(self.regex, found) is not None
+        return self.regex is None or expression(self.regex).is_all_of(found)
 
     @property
     def exact(self) -> bool:
@@ -73,6 +92,22 @@ NetworkText: TypeAlias = Annotated[str, AfterValidator(_checked_network)]
 Networks: TypeAlias = Annotated[tuple[NetworkText, ...], BeforeValidator(as_list), WithJsonSchema(TEXTS)]
 
 
+class Fingerprint(When):
+    """What tells a device by its query: of the steps that are found nothing is known yet."""
+
+    @model_validator(mode="after")
+    def _before_any_step(self) -> Fingerprint:
+        if stated := sorted(_about_steps(self)):
+            raise ValueError(f"{stated[0]} is of a step, and a query is told before any step is found")
+        return self
+
+
+def _about_steps(when: When) -> set[str]:
+    inner = (*(when.any or ()), *(when.all or ()), *((when.not_,) if when.not_ else ()))
+    own = {name for name, value in (("source", when.source), ("age", when.age)) if value is not None}
+    return own.union(*map(_about_steps, inner))
+
+
 class Match(BaseModel):
     """By what a device is recognised (P1): every line must hold."""
 
@@ -90,15 +125,42 @@ class Match(BaseModel):
     """Its implementation version name."""
     tls_cn: Pattern | None = None
     """The common name in its TLS certificate; only where listeners ask for one."""
+    query: Fingerprint | None = None
+    """What it asks, as it came: attributes and their tests, as in `when`."""
     any: tuple[Match, ...] | None = None
     """Alternatives: one of them must hold as well."""
+
+    def recognise(self, binding: Binding, *keys: str | int) -> Fits:
+        """Return whether a request comes from such a device, as a function of it."""
+        asks = None if self.query is None else self.query.compile(binding, *keys, "query")
+        choices = [each.recognise(binding, *keys, "any", n) for n, each in enumerate(self.any or ())]
+
+        def fits(facts: Facts, asked: Document | None) -> bool:
+            if not self._says(facts):
+                return False
+            if asks is not None and (asked is None or not asks(asked, Run(facts, asked))):
+                return False
+            return self.any is None or any(choice(facts, asked) for choice in choices)
+
+        return fits
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything of it is about what the device asks."""
+        return self.query is not None or any(each.asks for each in self.any or ())
 
     @cached_property
     def _networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         return tuple(ipaddress.ip_network(text, strict=False) for text in self.ip or ())
 
     def fits(self, facts: Facts) -> bool:
-        """Tell whether an association comes from such a device."""
+        """Tell whether an association comes from such a device, of which it is not known what it asks."""
+        if self.query is not None or not self._says(facts):
+            return False
+        return self.any is None or any(each.fits(facts) for each in self.any)
+
+    def _says(self, facts: Facts) -> bool:
+        """Tell whether an association is as the lines about it say."""
         lines = (
             (self.calling_ae, facts.calling_ae),
             (self.called_ae, facts.called_ae),
@@ -108,9 +170,7 @@ class Match(BaseModel):
         )
         if not all(wanted.fits(found) for wanted, found in lines if wanted is not None):
             return False
-        if self.ip is not None and not self._is_there(facts.address):
-            return False
-        return self.any is None or any(each.fits(facts) for each in self.any)
+        return self.ip is None or self._is_there(facts.address)
 
     def _is_there(self, address: str) -> bool:
         try:
@@ -130,4 +190,5 @@ class Match(BaseModel):
         ]
         alone = sum(each.exact for each in stated)
         alone += bool(self._networks) and all(each.num_addresses == 1 for each in self._networks)
-        return len(stated) + (self.ip is not None) + (self.any is not None), alone
+        others = (self.ip, self.query, self.any)
+        return len(stated) + sum(each is not None for each in others), alone

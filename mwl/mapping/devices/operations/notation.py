@@ -26,6 +26,7 @@ from pydicom.datadict import keyword_dict
 
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.lint import IDENTITY
+from mwl.model import STEP_SEQUENCE
 
 SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
 
@@ -87,8 +88,26 @@ Paths: TypeAlias = Annotated[tuple[PathText, ...], BeforeValidator(as_list), Wit
 Selectors: TypeAlias = Annotated[tuple[SelectorText, ...], BeforeValidator(as_list), WithJsonSchema(TEXTS)]
 """A selector, or a list of them."""
 
-Length: TypeAlias = Annotated[int, Field(ge=1, le=10240)]
+Flag: TypeAlias = Annotated[bool, Field(strict=True)]
+"""true or false, and no word or number that other readers take for one: editors know no more either."""
+
+Number: TypeAlias = Annotated[int, Field(strict=True)]
+"""A whole number; true is none."""
+
+Length: TypeAlias = Annotated[Number, Field(ge=1, le=10240)]
 """A number of characters; 10240 is what LT holds (PS3.5 6.2)."""
+
+
+def spelled(pattern: str, form: str) -> AfterValidator:
+    """Return the check that a text is spelled as *pattern* says; *form* tells it in words, with examples."""
+    expression = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not expression.fullmatch(text):
+            raise ValueError(form)
+        return text
+
+    return AfterValidator(check)
 
 
 _DURATION = re.compile(r"(\d{1,6})\s*(s|m|h|d)")
@@ -127,8 +146,10 @@ def all_tags(glob: str) -> frozenset[str]:
 
 
 def glob_tags(glob: str) -> frozenset[str]:
-    """Return the tags that *glob* lets a step change: the identity attributes are never among them (R2)."""
-    return all_tags(glob) - IDENTITY
+    """Return the tags that *glob* lets a step change: identities, and what holds them, are never among
+    them (R2).
+    """
+    return all_tags(glob) - IDENTITY - {STEP_SEQUENCE}
 
 
 def either(shorthand: JsonSchemaValue, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

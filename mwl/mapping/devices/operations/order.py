@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.lint import Lint
 from mwl.mapping.devices.operations.merge import start
-from mwl.mapping.devices.operations.notation import PathText, Scalar, either
+from mwl.mapping.devices.operations.notation import Flag, Number, PathText, Scalar, either
 from mwl.mapping.devices.operations.operation import Binding, Entry, ListOf, ListStep, Options, Run, Stage
 from mwl.mapping.elements import gather, is_document, make
 from mwl.mapping.facts import Facts
@@ -31,7 +31,7 @@ class SortKey(BaseModel):
 
     by: PathText
     """The attribute."""
-    descending: bool = False
+    descending: Flag = False
     """Whether the greatest comes first."""
     order: tuple[Scalar, ...] = ()
     """Values in the order wanted; any other comes after them."""
@@ -82,14 +82,14 @@ class Limit(Options):
     stage = Stage.SELECT
     number = 15
 
-    max: Annotated[int, Field(ge=1)] | None = None
+    max: Annotated[Number, Field(ge=1)] | None = None
     """The most items of one answer; none: no limit."""
     overflow: Literal["truncate", "nearest_now", "status_a700", "notice_item"] = "nearest_now"
     """Which are sent when there are more: the first; those nearest to now; the first, and then A700; or
     those nearest to now, and behind them a line that says so."""
     notice: str = "LIST CUT^MORE STEPS MATCH"
     """The name on that line, in place of a patient's."""
-    unsafe: bool = False
+    unsafe: Flag = False
     """`notice_item` is meant: the line is no patient, and somebody may choose it all the same."""
 
     @property

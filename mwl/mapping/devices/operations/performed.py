@@ -7,7 +7,7 @@ are handed on as a `mwl.conduct.Conduct`, which the store understands.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
@@ -26,7 +26,15 @@ from mwl.conduct import LADDER, Conduct, Key, Rung, Together
 from mwl.discontinuation import REASONS
 from mwl.lifecycle import StepState
 from mwl.mapping import paths
-from mwl.mapping.devices.operations.notation import Duration, PathText, as_list, checked_path, either
+from mwl.mapping.devices.operations.notation import (
+    TEXTS,
+    Duration,
+    Flag,
+    PathText,
+    as_list,
+    checked_path,
+    either,
+)
 from mwl.mapping.devices.operations.operation import Binding, Options, Predicate, Run, Stage
 from mwl.mapping.devices.operations.when import When
 from mwl.model import Document
@@ -46,9 +54,7 @@ def _missing(value: Any) -> str | tuple[str, ...]:
 Missing: TypeAlias = Annotated[
     str | tuple[str, ...],
     PlainValidator(_missing),
-    WithJsonSchema(
-        {"anyOf": [{"enum": ["tolerate", "reject"]}, {"type": "array", "items": {"type": "string"}}]}
-    ),
+    WithJsonSchema({"anyOf": [{"enum": ["tolerate", "reject"]}, *TEXTS["anyOf"]]}),
 ]
 
 
@@ -57,7 +63,7 @@ class PerformedTolerance(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    strict: bool = False
+    strict: Flag = False
     """Refuse what PS3.4 F.7.2 forbids, and values that are none of their VR, instead of taking and reporting
     them; code strings in lower case or with other characters are put right otherwise (M13)."""
     repeat: Literal["idempotent", "reject"] = "reject"
@@ -88,24 +94,25 @@ class PerformedTolerance(BaseModel):
     """It comes more than a day after the exam (M15); or 0110."""
 
 
+Named: TypeAlias = Literal[
+    "SPS_ID",
+    "RP_ID",
+    "StudyInstanceUID",
+    "AccessionNumber",
+    "PatientID",
+    "Station",
+    "PlacerNumber",
+    "FillerNumber",
+]
+_KEYS = get_args(Named)
+
+
 class LinkKey(BaseModel):
     """One thing that a performed step and a scheduled one must have in common."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    by: (
-        Literal[
-            "SPS_ID",
-            "RP_ID",
-            "StudyInstanceUID",
-            "AccessionNumber",
-            "PatientID",
-            "Station",
-            "PlacerNumber",
-            "FillerNumber",
-        ]
-        | None
-    ) = None
+    by: Named | None = None
     """A number, or the station: the device, by whichever of its AE titles."""
     within: Duration | None = None
     """The exam begins this close to the scheduled start."""
@@ -124,7 +131,7 @@ class LinkKey(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return either({"type": "string"}, core, handler)
+        return either({"enum": list(_KEYS)}, core, handler)
 
 
 class Conflict(BaseModel):
@@ -133,7 +140,7 @@ class Conflict(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
     __pydantic_extra__: dict[PathText, Literal["prefer_worklist", "prefer_device"]]
 
-    report: bool = True
+    report: Flag = True
     """Whether a difference is reported (M07, F51)."""
 
     @property

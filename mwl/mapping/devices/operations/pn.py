@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -12,9 +11,9 @@ from mwl.mapping import paths
 from mwl.mapping.devices.operations.checks import COMPONENTS
 from mwl.mapping.devices.operations.editing import Unhandled, guarded
 from mwl.mapping.devices.operations.lint import Lint
-from mwl.mapping.devices.operations.notation import Paths
+from mwl.mapping.devices.operations.notation import Flag, Number, Paths
 from mwl.mapping.devices.operations.operation import Apply, Binding, Options, Run, Stage, Step
-from mwl.mapping.devices.operations.template import Piece, TemplateText, composed
+from mwl.mapping.devices.operations.template import DELIMITERS, Piece, TemplateText, composed
 from mwl.mapping.devices.operations.truncate import Cut
 from mwl.mapping.devices.operations.when import When
 from mwl.mapping.elements import edit_values
@@ -27,7 +26,6 @@ Rule: TypeAlias = Literal["pinyin", "hepburn", "rr", "fullwidth_kana"]
 Name: TypeAlias = dict[str, str]
 
 _PATIENT = paths.parse_path("PatientName")
-_DELIMITERS = re.compile(r"[\^=\\\x00-\x1f\x7f]+")
 
 
 class Pn(Options):
@@ -59,9 +57,9 @@ class Pn(Options):
     """What is put behind a component, as in `template`."""
     emit: tuple[Group, ...] = ()
     """The groups that are sent; none named: all.  A name that has none of them is sent as it is."""
-    max_per_group: Annotated[int, Field(ge=1, le=64)] | None = None
+    max_per_group: Annotated[Number, Field(ge=1, le=64)] | None = None
     """Characters of each group, cut as `truncate` cuts a name."""
-    unsafe: bool = False
+    unsafe: Flag = False
     """Neither family nor given name may stay: nothing tells the patient (L2)."""
     when: When | None = None
     """Only where this holds."""
@@ -169,7 +167,7 @@ def _adding(component: str, text: Piece, *, before: bool) -> Change:
     position = COMPONENTS.index(component)
 
     def change(name: Name, document: Document, run: Run) -> Name:
-        added = _DELIMITERS.sub(" ", text(document, run))
+        added = DELIMITERS.sub(" ", text(document, run))
         return {group: _with(found, position, added, before=before) for group, found in name.items()}
 
     return change

@@ -20,6 +20,8 @@ from mwl.mapping.text.charset import SHIFT_JIS, CharacterSet, UnknownCharacterSe
 _JIS = re.compile(rb"\x1b\$[@B]|\x1b\$\(D|\x1b\)I")
 _SHIFT_JIS = re.compile(rb"[\x81-\x9f\xe0-\xfc][\x40-\x7e\x80-\xfc]|[\xa1-\xdf]{2}")
 _GB = re.compile(rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]")
+_NOT_ISO_8859 = re.compile(rb"[\x80-\x9f]")
+_SINGLE_BYTE = re.compile(r"ISO_IR (6|13|100|101|109|110|126|127|138|144|148|166)")
 
 Looks: TypeAlias = Literal["sjis_or_jis", "gb18030", "utf_8"]
 
@@ -59,6 +61,22 @@ class Relabelling:
             return parse_terms(stated).terms == parse_terms(self.form.as_label).terms
         except UnknownCharacterSet:
             return False
+
+
+def suspected(stated: str, text: bytes) -> Looks | None:
+    """Return what *text* looks like where the label *stated* cannot be right; None where it may be.
+
+    A guess for a person to judge: ISO 8859 has no letter from 80 to 9F, and no label at all means ASCII.
+    """
+    if _JIS.search(text):
+        return None if "ISO 2022" in stated else "sjis_or_jis"
+    unlabelled = stated in ("", "ISO_IR 6")
+    beyond_8859 = bool(_NOT_ISO_8859.search(text))
+    if text.isascii() or not (unlabelled or (beyond_8859 and _SINGLE_BYTE.fullmatch(stated))):
+        return None
+    # Kanji in Shift-JIS begin at 81 to 9F, Chinese signs in common use above A1.
+    likely: tuple[Looks, ...] = ("sjis_or_jis", "gb18030") if beyond_8859 else ("gb18030", "sjis_or_jis")
+    return next((looks for looks in ("utf_8", *likely) if _LOOKS[looks](text)), None)
 
 
 def _is_japanese(text: bytes) -> bool:

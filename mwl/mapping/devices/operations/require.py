@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.checks import (
@@ -30,7 +30,7 @@ from mwl.mapping.devices.operations.checks import (
 )
 from mwl.mapping.devices.operations.lint import IDENTITY, Lint, invention_lint
 from mwl.mapping.devices.operations.notation import (
-    TEXTS,
+    Flag,
     Length,
     Paths,
     PathText,
@@ -99,13 +99,12 @@ class Require(Options):
     """Where a missing value may come from: a fact such as `$calling_ae`, an attribute, or `derive`."""
     on_fail: Annotated[
         tuple[Policy, ...],
-        BeforeValidator(as_list),
-        WithJsonSchema(TEXTS),
+        BeforeValidator(as_list, json_schema_input_type=Policy | list[Policy]),
     ] = ("report",)
     """What is tried, in this order: `fill`; then `skip_item`, or `report` or `send_anyway`, which send the
     item as it is, with a warning in the log or a remark."""
 
-    unsafe: bool = False
+    unsafe: Flag = False
     """`fill` may take an identity from what is another's, or make up a name, birth date or sex (L2)."""
     when: When | None = None
     """Only items for which this holds; `unique` is for all."""

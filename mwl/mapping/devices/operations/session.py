@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from mwl.mapping.devices.operations.lint import Lint
-from mwl.mapping.devices.operations.notation import Duration
+from mwl.mapping.devices.operations.notation import Duration, Flag
 from mwl.mapping.devices.operations.operation import Options, Stage
 
 
@@ -19,7 +19,7 @@ class Session(Options):
 
     pending: Literal["FF00", "FF01", "auto"] = "auto"
     """The status of each item: always FF00, always FF01, or FF01 where a key could not be used (A-20)."""
-    fuzzy_names: bool = False
+    fuzzy_names: Flag = False
     """Match person names by sound and in any order, though the device did not negotiate it (A-26)."""
     on_error: Literal["fail", "stale", "success_empty"] = "fail"
     """Where the broker cannot answer: a failure status; the last good list of the same query, as long as
@@ -32,7 +32,7 @@ class Session(Options):
     """The same query again within this time gets the list it got before, however that has changed."""
     cancel: Literal["honour", "as_success"] = "honour"
     """A query that the device cancels ends with FE00, or with 0000 for one that takes FE00 for a failure."""
-    unsafe: bool = False
+    unsafe: Flag = False
     """`success_empty` is meant: an operator who sees no patient may think that there is none."""
 
     @property

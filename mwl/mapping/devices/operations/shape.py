@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.code import CODE_MACRO
 from mwl.mapping.devices.operations.lint import Lint, withholding_lint
-from mwl.mapping.devices.operations.notation import Paths, PathText
+from mwl.mapping.devices.operations.notation import Flag, Number, Paths, PathText
 from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.request import WHOLE, item_of
 from mwl.mapping.elements import ABSENT, has_value, holds_value
@@ -44,11 +44,11 @@ class SequenceForm(BaseModel):
     empty: Literal["zero_items", "omit", "one_empty_item"] | None = None
     """A requested sequence without items: send it with none, leave it out, or send one item in which
     what was asked for is zero-length (against R4: for a console that insists on it)."""
-    prune_empty_items: bool | None = None
+    prune_empty_items: Flag | None = None
     """Whether an item in which nothing has a value is left out (R4)."""
-    max_items: Annotated[int, Field(ge=1)] | None = None
+    max_items: Annotated[Number, Field(ge=1)] | None = None
     """How many items are sent at most, the first ones."""
-    flatten: bool | None = None
+    flatten: Flag | None = None
     """Whether the attributes of the first item are sent in the place of the sequence, at its level."""
 
 
@@ -102,7 +102,7 @@ class Return(Options):
     """Attributes that are not returned, even when they are asked for."""
     unknown: Literal["empty", "omit"] = "empty"
     """A requested attribute that the data dictionary does not hold: zero-length, or left out."""
-    unsafe: bool = False
+    unsafe: Flag = False
     """`never` may name what tells items apart: identities, and the patient's name (L2)."""
 
     def compile(self, binding: Binding) -> Iterator[Step]:

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import WithJsonSchema
 
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.keys import ignoring, setting
-from mwl.mapping.devices.operations.notation import Scalars
+from mwl.mapping.devices.operations.notation import Scalars, spelled
 from mwl.mapping.devices.operations.operation import Binding, Stage, Step, Word
 from mwl.mapping.devices.operations.values import value
 from mwl.mapping.devices.operations.window import Window
@@ -19,7 +19,13 @@ from mwl.query import START_DATE, Path
 STATION = paths.parse_path("SPS.ScheduledStationAETitle")
 _AROUND = re.compile(r"\+-([0-9]{1,3})")
 
-DatesText: TypeAlias = Annotated[str, Field(pattern=r"^(today|as_asked|\+-[0-9]{1,3})$")]
+_DATES = r"today|as_asked|\+-[0-9]{1,3}"
+
+DatesText: TypeAlias = Annotated[
+    str,
+    spelled(_DATES, "today, as_asked, or so many days around today: +-2"),
+    WithJsonSchema({"type": "string", "pattern": f"^({_DATES})$"}),
+]
 
 
 class Station(Word[Scalars]):

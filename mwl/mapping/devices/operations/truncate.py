@@ -13,12 +13,14 @@ from pydantic_core import CoreSchema
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.editing import Change, editing
 from mwl.mapping.devices.operations.lint import SHORT_IDENTITY, Lint, identity_lint
-from mwl.mapping.devices.operations.notation import Length, PathText, either
+from mwl.mapping.devices.operations.notation import Flag, Length, PathText, either
 from mwl.mapping.devices.operations.operation import Binding, Lines, Run, Stage, Step
 from mwl.mapping.devices.operations.when import CharsetLabel
 from mwl.mapping.elements import edit_texts
 from mwl.mapping.text.charset import Unfit, parse_terms
 from mwl.model import Element
+
+_CUT = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UN", "UT"})
 
 
 class Cut(BaseModel):
@@ -126,12 +128,14 @@ class Truncate(Lines):
     number = 23
     __pydantic_extra__: dict[PathText, Cut]
 
-    unsafe: bool = False
+    unsafe: Flag = False
     """The lines beside this one may cut identities: two orders could look like one (12.3 c, L3)."""
 
     def compile(self, binding: Binding) -> Iterator[Step]:
         """Yield a step for each line."""
         for text, cut in self.lines.items():
+            if (vr := paths.vr(paths.parse_path(text)[-1])) not in _CUT:
+                binding.problem(f"{text} has VR {vr}: a part of it means something else", text)
             yield binding.step(editing(text, _cutting(cut)), text)
 
     def lint(self) -> Iterator[Lint]:

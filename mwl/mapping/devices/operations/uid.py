@@ -19,7 +19,7 @@ from mwl import handles
 from mwl.mapping import paths
 from mwl.mapping.devices.operations import reported
 from mwl.mapping.devices.operations.lint import Lint
-from mwl.mapping.devices.operations.notation import PathText
+from mwl.mapping.devices.operations.notation import Flag, PathText
 from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, Run, Stage, Step
 from mwl.mapping.devices.operations.request import asked_texts, matched_by
 from mwl.mapping.elements import ABSENT, has_value
@@ -62,7 +62,7 @@ class Form(BaseModel):
     """Where an item has none: one is derived of the order's numbers."""
     per_sps: Literal["derive"] | None = None
     """Each step has a UID of its own, derived of study and step."""
-    suppress: bool = False
+    suppress: Flag = False
     """It is not sent: the device makes its own, and nothing links its images to the order but its numbers."""
     root: Root | None = None
     """Under which derived UIDs stand; the site's, or 2.25."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 from mwl.mapping import paths
+from mwl.mapping.devices.operations.legal import is_legal
 from mwl.mapping.devices.operations.operation import Binding, Run
 from mwl.mapping.elements import make
 from mwl.mapping.facts import Facts
@@ -60,15 +61,31 @@ def text_value(text: str, binding: Binding, *keys: str | int, vr: str = "") -> C
     return lambda facts: "".join(piece if isinstance(piece, str) else piece(facts) for piece in pieces)
 
 
-def value(written: Sequence[str], path: Path, binding: Binding, *keys: str | int) -> Value:
+def sent(written: Sequence[str], path: Path, binding: Binding, *keys: str | int) -> Value:
+    """Do as `value`, and take what its VR allows alone: unlike a key it may hold no range and no wildcard."""
+    return value(written, path, binding, *keys, allowed=is_legal)
+
+
+def value(
+    written: Sequence[str],
+    path: Path,
+    binding: Binding,
+    *keys: str | int,
+    allowed: Callable[[Element], bool] = lambda _element: True,
+) -> Value:
     """Return *written* as an element for *path*; a constant that is no value of its VR is reported."""
     vr = paths.vr(path[-1])
+
+    def made(values: Sequence[str]) -> Element | None:
+        element = make(vr, values)
+        return element if element is not None and allowed(element) else None
+
     if not any(_VARIABLE.search(text) for text in written):
-        constant = make(vr, written)
+        constant = made(written)
         if constant is None:
             binding.problem(
                 f"{', '.join(written)} is no value of VR {vr}, which {paths.show(path)} has", *keys
             )
         return lambda _run: constant
     parts = [text_value(text, binding, *keys, vr=vr) for text in written]
-    return lambda run: make(vr, [part(run.facts) for part in parts])
+    return lambda run: made([part(run.facts) for part in parts])

@@ -17,9 +17,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchema
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from mwl.expressions import expression
 from mwl.mapping import paths
 from mwl.mapping.devices.operations.ages import AgeText, parse
-from mwl.mapping.devices.operations.notation import SCALAR, Scalars, as_text, checked_path, either
+from mwl.mapping.devices.operations.notation import (
+    SCALAR,
+    Flag,
+    Number,
+    Scalars,
+    as_text,
+    checked_path,
+    either,
+)
 from mwl.mapping.devices.operations.operation import Binding, Predicate, Run
 from mwl.mapping.devices.operations.values import fact, text_value
 from mwl.mapping.elements import gather
@@ -46,10 +55,7 @@ def _checked_subject(text: str) -> str:
 
 
 def _checked_regex(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"is no regular expression: {error}") from None
+    expression(text)
     return text
 
 
@@ -74,9 +80,9 @@ class Test(BaseModel):
     __test__ = False  # the word is the reference's; pytest is not meant
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    present: bool | None = None
+    present: Flag | None = None
     """Whether there is a value."""
-    empty: bool | None = None
+    empty: Flag | None = None
     """Whether there is none."""
     eq: Scalars | None = None
     """The value equals this."""
@@ -85,10 +91,10 @@ class Test(BaseModel):
     glob: Scalars | None = None
     """The value matches one of these, with * and ?."""
     regex: RegexText | None = None
-    """The regular expression is found in the value."""
-    len_gt: int | None = None
+    """The regular expression is found in the value; one that could take for ever is refused."""
+    len_gt: Number | None = None
     """The value has more characters than this."""
-    requested: bool | None = None
+    requested: Flag | None = None
     """Whether the device asked for the attribute."""
     charset_fits: CharsetLabel | None = None
     """Every value can be written in this character set."""
@@ -123,7 +129,7 @@ class Test(BaseModel):
         if self.glob is not None:
             yield _any_value(*(pattern(glob).fullmatch for glob in self.glob))
         if self.regex is not None:
-            yield _any_value(re.compile(self.regex).search)
+            yield _any_value(expression(self.regex).found_in)
         if self.len_gt is not None:
             yield _any_value(_longer(self.len_gt))
         if self.charset_fits is not None:

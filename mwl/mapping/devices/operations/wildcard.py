@@ -14,7 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from mwl.mapping import paths
-from mwl.mapping.devices.operations.notation import PathText, as_list, either
+from mwl.mapping.devices.operations.notation import Flag, PathText, as_list, either
 from mwl.mapping.devices.operations.operation import Apply, Binding, Lines, Run, Stage, Step
 from mwl.mapping.devices.operations.request import asked_values, folding, matched_by, rewritten
 from mwl.model import Document, Element
@@ -34,10 +34,10 @@ class Form(BaseModel):
     barcode's); none: * and ? are characters like any other."""
     fold: Annotated[
         tuple[Fold, ...],
-        BeforeValidator(as_list),
+        BeforeValidator(as_list, json_schema_input_type=Fold | list[Fold]),
     ] = ()
     """What does not count: case, diacritics, kana (hiragana, katakana and their width)."""
-    components: bool = False
+    components: Flag = False
     """prefix and contains mean each component of a person name, not the name as a whole."""
 
     @model_validator(mode="before")

@@ -16,16 +16,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
 
 from mwl.mapping import paths
+from mwl.mapping.devices.operations.keys import WIDEST
+from mwl.mapping.devices.operations.notation import Flag, spelled
 from mwl.mapping.devices.operations.operation import Binding, Options, Run, Stage, Step
 from mwl.mapping.devices.operations.request import asked_values, matching_nothing, standing_apart
 from mwl.model import Document
 from mwl.query import START_DATE, START_TIME, Path
 
 _KEY = re.compile(r"(?P<first>\d{8})?(?:(?P<range>-)(?P<last>\d{8})?)?")
-_WIDEST = 62  # days that are still a list of somebody's work and not of all there is (12.3 d)
 _FIRST_CLOCK, _LAST_CLOCK = "000000", "235959.999999"
 
 
@@ -37,7 +38,11 @@ def _checked_zone(name: str) -> str:
     return name
 
 
-SpanText: TypeAlias = Annotated[str, Field(pattern="^[0-9]{1,4}[dh]$")]
+SpanText: TypeAlias = Annotated[
+    str,
+    spelled("[0-9]{1,4}[dh]", "a number of days or of hours: 2d, 6h"),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,4}[dh]$"}),
+]
 """A number of days or of hours: 2d, 6h."""
 
 Zone: TypeAlias = Annotated[str, AfterValidator(_checked_zone)]
@@ -62,13 +67,13 @@ class WhenKey(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    eq_today: bool | None = None
+    eq_today: Flag | None = None
     """It asks for today alone."""
-    lt_today: bool | None = None
+    lt_today: Flag | None = None
     """It asks for days before today alone: the device's clock may be behind."""
-    gt_today: bool | None = None
+    gt_today: Flag | None = None
     """It asks for days after today alone."""
-    empty: bool | None = None
+    empty: Flag | None = None
     """It asks for every day."""
 
     def holds(self, asked: Days, today: str) -> bool:
@@ -101,7 +106,7 @@ class Window(Options):
     time: Literal["combined", "ignore", "separate"] = "combined"
     """Ranges of dates and times are one interval (the standard); the times do not count; or they count
     on each day."""
-    unsafe: bool = False
+    unsafe: Flag = False
     """It may be so wide that the day counts no more, where station and modality do not either (L9)."""
     when_key: WhenKey | None = None
     """Only where the date key is so."""
@@ -115,7 +120,7 @@ class Window(Options):
     def opens(self) -> Iterator[Path]:
         """Yield the date, where the window is so wide that it tells no days apart."""
         days = sum(int(span[:-1]) / (1 if span.endswith("d") else 24) for span in (self.back, self.ahead))
-        if self.mode != "clamp" and days > _WIDEST:
+        if self.mode != "clamp" and days > WIDEST:
             yield START_DATE
 
     def _apply(self, keys: Document, run: Run) -> Document:

@@ -6,6 +6,7 @@ import pytest
 
 from mwl.dicom.answering import Question, read
 from mwl.dicom.encoding import encode_dataset
+from mwl.mapping.devices.operations.relabel import suspected
 from mwl.mapping.text.charset import DEFAULT, CharacterSet
 from mwl.mapping.trace import Recorder
 from mwl.model import text
@@ -113,3 +114,25 @@ def test_no_bytes_are_too_much(bind, raw):
         for label in ("", "ISO_IR 100", "what?"):
             found = relabelling.charset(label, raw) or DEFAULT
             assert isinstance(found.decode(raw), str)
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "expected"),
+    [
+        ("ISO_IR 100", "山田".encode("cp932"), "sjis_or_jis"),
+        ("ISO_IR 100", "山田".encode("iso2022_jp"), "sjis_or_jis"),
+        ("", "王小明".encode("gb18030"), "gb18030"),
+        ("", "MÜLLER".encode(), "utf_8"),
+        ("ISO_IR 6", "山田".encode("cp932"), "sjis_or_jis"),
+        ("ISO_IR 100", "Jérôme MÜLLER".encode("latin-1"), None),
+        ("ISO_IR 144", "Иванов".encode("iso8859_5"), None),
+        ("ISO_IR 192", "山田".encode(), None),
+        ("GB18030", "王小明".encode("gb18030"), None),
+        ("\\ISO 2022 IR 87", "山田".encode("iso2022_jp"), None),
+        ("", b"DOE^JANE", None),
+        ("ISO_IR 100", b"\x80\xff", None),
+    ],
+)
+def test_f43_a_label_is_suspected_where_it_cannot_be_right(label, text, expected):
+    """ISO 8859 has no letter from 80 to 9F, and no label means ASCII; what may be right is left alone."""
+    assert suspected(label, text) == expected

@@ -22,13 +22,13 @@ DESCRIPTION = "RequestedProcedureDescription"
          {"SPS.ScheduledProcedureStepStartTime": "093000"}),
         ("set: {StudyDate: $now}", {"StudyDate": ""}, {"StudyDate": "20260705"}),
         ("set: {AdmissionID: $now}", {"AdmissionID": ""}, {"AdmissionID": "20260705093000"}),
-        ("set: {MedicalAlerts: [A, B]}", {"MedicalAlerts": ""}, {"MedicalAlerts": ["A", "B"]}),
-        ("set: {PregnancyStatus: 4, PatientWeight: 70.5}", {"PregnancyStatus": "", "PatientWeight": ""},
+        ("set: {MedicalAlerts: [A, B], unsafe: true}", {"MedicalAlerts": ""}, {"MedicalAlerts": ["A", "B"]}),
+        ("set: {PregnancyStatus: 4, PatientWeight: 70.5, unsafe: true}", {"PregnancyStatus": "", "PatientWeight": ""},
          {"PregnancyStatus": 4, "PatientWeight": "70.5"}),
         ("set: {RequestingPhysician: A^B=C}", {"RequestingPhysician": ""}, {"RequestingPhysician": "A^B=C"}),
         ("set: {SPS.ScheduledStationAETitle: $calling_ae, unsafe: true}", {"SPS.ScheduledStationAETitle": ["A", "B"]},
          {"SPS.ScheduledStationAETitle": "CT1"}),
-        ("set: {PregnancyStatus: $calling_ae}", {"PregnancyStatus": "2"}, {"PregnancyStatus": 2}),
+        ("set: {PregnancyStatus: $calling_ae, unsafe: true}", {"PregnancyStatus": "2"}, {"PregnancyStatus": 2}),
         ("default: {AdmissionID: A}", {"AdmissionID": ""}, {"AdmissionID": "A"}),
         ("default: {AdmissionID: A}", {"AdmissionID": "X"}, {"AdmissionID": "X"}),
         ("clear: [AdmissionID]", {"AdmissionID": "X"}, {"AdmissionID": ""}),
@@ -277,7 +277,7 @@ def test_p24_a_computed_age_is_in_the_unit_that_says_most(answer, birth, expecte
          ("PregnancyStatus", "AdmissionID holds no value of VR US")),
         ("template: {PregnancyStatus: '{AdmissionID}'}", {"AdmissionID": "x", "PregnancyStatus": ""},
          ("PregnancyStatus", "the text composed for it is no value of VR US")),
-        ("set: {PregnancyStatus: $calling_ae}", {"PregnancyStatus": ""},
+        ("set: {PregnancyStatus: $calling_ae, unsafe: true}", {"PregnancyStatus": ""},
          ("PregnancyStatus", "what was to be put here is no value of its VR")),
         ("text: {tags: PatientName, ops: ascii}", {"PatientName": "山田^太郎"},
          ("PatientName", "a name has no reading in Latin letters")),
@@ -303,12 +303,71 @@ def test_r7_what_an_operation_cannot_handle_is_reported_with_its_line(
         ("format: {PatientName: YYYYMMDD}", "PatientName has VR PN: YYYYMMDD is no form of it"),
         ("format: {PatientBirthDate: kg}", "PatientBirthDate has VR DA: kg is no form of it"),
         ("template: {ReferencedStudySequence: x}", "ReferencedStudySequence has VR SQ, which holds no text"),
+        ("truncate: {PatientBirthDate: 4}", "PatientBirthDate has VR DA: a part of it means something else"),
+        ("truncate: {ReferencedSOPInstanceUID: 8}", "ReferencedSOPInstanceUID has VR UI: a part of it means"),
+        ("set: {StudyDate: 20260231}", "20260231 is no value of VR DA"),
+        ("set: {StationName: CT-ROOM-NUMBER-TWO}", "CT-ROOM-NUMBER-TWO is no value of VR SH"),
+        ("default: {BodyPartExamined: Head}", "Head is no value of VR CS"),
+        ("default: {PatientState: 'a\\b'}", "is no value of VR LO"),
+        ("set: {InstanceNumber: 1.5}", "1.5 is no value of VR IS"),
     ],
 )
 def test_an_operation_on_an_attribute_it_is_not_for_is_a_mistake(bind, lines, message):
     """It would never do anything."""
     with pytest.raises(BadDocument, match=message):
         bind(lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("DOE^JANE", "DOE^JANE *MRSA x y z*"),
+        ("Yamada^Taro=山田^太郎=やまだ^たろう",
+         "Yamada^Taro *MRSA x y z*=山田^太郎 *MRSA x y z*=やまだ^たろう *MRSA x y z*"),
+        ("=山田^太郎", "=山田^太郎 *MRSA x y z*"),
+    ],
+)  # fmt: skip
+def test_f36_what_a_template_puts_beside_a_name_is_in_each_of_its_groups(answer, name, expected):
+    """A console shows one group of three; and a remark with delimiters makes no groups of its own."""
+    lines = "template: {PatientName: '{PatientName}[ *{RequestedProcedureComments}*]'}"
+    stored = {"PatientName": name, "RequestedProcedureComments": "MRSA=^x\\y\r\nz"}
+
+    assert answer(lines, stored)["PatientName"] == expected
+
+
+def test_a_template_may_write_the_groups_of_a_name_itself(answer):
+    """P18: with its own `=` between them it is taken as it stands."""
+    lines = "template: {RequestingPhysician: '{PatientState}={AdmissionID}'}"
+    stored = {"RequestingPhysician": "", "PatientState": "A^B", "AdmissionID": "C^D"}
+
+    assert answer(lines, stored)["RequestingPhysician"] == "A^B=C^D"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "template: {AdmissionID: '{PatientComments}'}",
+        "copy: {from: PatientComments, to: AdmissionID}",
+    ],
+)
+def test_paragraphs_become_a_line_where_a_line_is_sent(answer, line):
+    """PS3.5 6.2: LO has neither line breaks nor a backslash, which would part it in two values."""
+    stored = {"PatientComments": "one\r\ntwo\\three", "AdmissionID": ""}
+
+    assert answer(line, stored)["AdmissionID"] == "one two three"
+
+
+def test_what_a_variable_makes_is_not_sent_where_its_vr_does_not_allow_it(bind, item, doc, facts):
+    """R7: it is known when a device asks, and told with the line."""
+    reports: list[Report] = []
+    profile = bind("set: {BodyPartExamined: 'at $calling_ae'}")
+
+    answer = profile.respond(
+        item({"BodyPartExamined": "HEAD"}), doc({"BodyPartExamined": ""}), facts, None, reports
+    )
+
+    assert answer["00180015"]["Value"] == ["HEAD"]
+    assert [each.message for each in reports] == ["what was to be put here is no value of its VR"]
 
 
 def test_flat_operations_run_by_number_then_the_list_as_written(answer):

@@ -89,3 +89,43 @@ def test_a_guard_on_an_unknown_variable_is_a_mistake(problems):
     assert problems(site=text) == [
         "site.yaml:5:23: error: clear: the variable 'rooom' is not declared in 'vars': did you mean 'room'?"
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "set: {AdmissionID: A}\nfilter: {exclude: [{PatientComments: {regex: '(a+)+'}}]}",
+        "match: {calling_ae: {regex: '(a+)+'}}",
+        "match: {query: {PatientComments: {regex: '(a+)+'}}}",
+        "replace: {tag: PatientComments, from: '(a+)+', to: ''}",
+        "respond: [{set: {AdmissionID: A}, when: {PatientComments: {regex: '(a+)+'}}}]",
+    ],
+)
+def test_an_expression_that_may_take_for_ever_is_refused(problems, line):
+    """Wherever one may stand: text of orders and of devices is held against it."""
+    (found,) = problems(site=f"profile: site\nstatus: partial\nextends: []\n{line}\n")
+
+    assert "may take for ever: a repetition stands inside a repetition" in found
+
+
+def test_a_text_that_is_too_long_for_an_expression_is_left_alone_and_told(bind, doc, item, facts):
+    """Its beginning decides a guard; nothing is replaced in part of it."""
+    text = "a" * 3000 + " b"
+    profile = bind(
+        "replace: {tag: PatientComments, from: '.*a.*b', to: ''}\n"
+        "respond: [{set: {AdmissionID: A}, when: {PatientComments: {regex: 'a b'}}}]"
+    )
+    reports = []
+
+    answer = profile.respond(
+        item({"PatientComments": text, "AdmissionID": "B"}),
+        doc({"PatientComments": "", "AdmissionID": ""}),
+        facts,
+        reports=reports,
+    )
+
+    assert answer["00104000"]["Value"] == [text]
+    assert answer["00380010"]["Value"] == ["A"]
+    assert [each.message for each in reports] == [
+        "a text is longer than the 181 characters that the expression is fit for"
+    ]
