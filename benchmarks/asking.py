@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 
-from hospital import DAY, MATCHES, STATION
+from hospital import DAY, MATCHES, NAMES, RARE, STATION, WARD, WEEK
 from pydicom.dataset import Dataset
 
 _RETURN = (
@@ -33,6 +34,40 @@ def station_and_day() -> Dataset:
     """Return what most devices ask most of the time; it has 20 matches."""
     return keys({"ScheduledStationAETitle": STATION, "Modality": "CT",
                  "ScheduledProcedureStepStartDate": f"{DAY:%Y%m%d}"})  # fmt: skip
+
+
+def shapes() -> dict[str, tuple[Dataset, int]]:
+    """Return what devices ask (identifiers in the field are of these shapes), and how many it matches."""
+    days = f"{DAY:%Y%m%d}-{DAY + dt.timedelta(days=WEEK - 1):%Y%m%d}"
+    return {
+        "station and day": (station_and_day(), MATCHES),
+        "patient ID": (keys(PatientID="PID00000001"), 1),
+        "accession": (keys(AccessionNumber="ACC00000001"), 1),
+        "name prefix": (keys(PatientName=f"{NAMES}*"), MATCHES),
+        "modality and range": (keys({"Modality": RARE, "ScheduledProcedureStepStartDate": days}), MATCHES),
+    }
+
+
+def whole_ward() -> Dataset:
+    """Return what a list of 5,000 is asked for with."""
+    return keys({"ScheduledStationAETitle": WARD, "ScheduledProcedureStepStartDate": f"{DAY:%Y%m%d}"})
+
+
+_OPTIONAL = (
+    "PatientComments", "EthnicGroup", "Occupation", "SmokingStatus", "PatientState", "AdmissionID",
+    "CurrentPatientLocation", "InstitutionName", "SpecialNeeds", "AdditionalPatientHistory",
+    "ReasonForTheRequestedProcedure", "RequestedProcedureComments", "NamesOfIntendedRecipientsOfResults",
+    "RequestedProcedurePriority", "PatientTransportArrangements", "RequestingService",
+)  # fmt: skip
+
+
+def varied(asked: Dataset, number: int) -> Dataset:
+    """Add return keys, for each number up to 65535 other ones: no answer that was encoded before will do."""
+    asked.OtherPatientIDs = None
+    for bit, keyword in enumerate(_OPTIONAL):
+        if number >> bit & 1:
+            setattr(asked, keyword, None)
+    return asked
 
 
 def items(count: int) -> Iterator[Dataset]:

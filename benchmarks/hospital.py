@@ -3,8 +3,10 @@
     python benchmarks/hospital.py sqlite:////tmp/hospital.db --steps 1000000
 
 The same size gives the same hospital.  Opening hours, modalities, stations and names in several scripts
-are drawn from a fixed seed; one scanner, ``BENCH``, has exactly 20 steps on the day that is asked for,
-however large the hospital is, so that only the size differs between two runs.
+are drawn from a fixed seed.  What the benchmarks ask for is the same however large the hospital is, so
+that only the size differs between two runs: one scanner, ``BENCH``, has exactly 20 steps on the day that is
+asked for, of patients whose names begin alike; 20 steps of modality PT lie in the week from that day on; and
+on that day ``WARD`` has 5,000 steps, or half of them all.
 """
 
 from __future__ import annotations
@@ -28,9 +30,14 @@ from mwl.store import Transaction, open_store, promoted, tables
 DAY = dt.date(2026, 7, 5)
 """The day the benchmarks ask for; the steps lie in the two years before it and the sixty days after."""
 STATION, MATCHES = "BENCH", 20
+NAMES = "BENCHMARK"
+"""How the family names of the patients of `STATION` begin; nobody else's does."""
+RARE, WEEK = "PT", 7
+"""A modality that has as many steps in the days from `DAY` on; all others are older."""
+WARD = "WARD"
 _CHUNK = 5_000  # steps a transaction
 
-_MODALITIES = {"CR": 30, "US": 22, "CT": 20, "MR": 12, "DX": 6, "MG": 5, "XA": 3, "NM": 2}  # percent
+_MODALITIES = {"CR": 30, "US": 22, "CT": 20, "MR": 12, "DX": 6, "MG": 5, "XA": 3, "NM": 1, RARE: 1}  # percent
 _FAMILY = (
     "MÜLLER", "SCHMIDT", "NGUYEN", "GARCIA", "KOWALSKI", "ØSTERGAARD", "SMITH", "JOHNSON", "DUBOIS", "ROSSI",
     "WANG=王", "LI=李", "ZHANG=张", "YAMADA=山田", "SATO=佐藤", "HONG=洪", "IVANOV=Иванов",
@@ -41,6 +48,16 @@ _GIVEN = (
     "OLGA=Ольга", "ELENI=Ελένη", "PETER", "SOFIE", "MOHAMMED", "FATIMA", "EMMA", "LIAM", "NOAH",
 )  # fmt: skip
 _PROCEDURES = ("head", "chest", "abdomen", "pelvis", "spine", "knee", "shoulder", "neck")
+
+
+def ward(steps: int) -> range:
+    """Return the numbers of the steps of `WARD` in a hospital with so many steps."""
+    return range(2 * MATCHES + 1, 2 * MATCHES + 1 + min(5_000, steps // 2))
+
+
+def ward_name(number: int) -> str:
+    """Return the name of the patient of a step of `WARD`."""
+    return f"WARD{number:05}^JANE"
 
 
 def element(vr: str, *values: Any) -> dict[str, Any]:
@@ -67,7 +84,7 @@ class Hospital:
     """Steps, one after the other; each is a patient with one requested procedure and one step."""
 
     def __init__(self, steps: int, seed: int = 1) -> None:
-        self._steps, self._random = steps, random.Random(seed)
+        self._steps, self._random, self._ward = steps, random.Random(seed), ward(steps)
         self._stamp = "2026-07-01T00:00:00.000000+00:00"
 
     def chunks(self) -> Iterator[_Rows]:
@@ -81,7 +98,7 @@ class Hospital:
 
     def _add(self, rows: _Rows, number: int) -> None:
         patient, procedure = self._patient(number), self._procedure(number)
-        step = self._bench(number) if number <= MATCHES else self._step(number)
+        step = self._step(number)
         documents = {"patients": patient, "procedures": procedure, "steps": step}
         kept = {name: {"key": number, "document": promoted.dump(each)} for name, each in documents.items()}
         past = promoted.step_columns(step)["start"] < f"{DAY:%Y%m%d}"
@@ -94,15 +111,24 @@ class Hospital:
         rows.add("steps", {**kept["steps"], **promoted.step_columns(step), "procedure_key": number,
                            "state": state.value, "created_at": self._stamp,
                            "updated_at": self._stamp})  # fmt: skip
-        rows.add("step_stations", *({**row, "step_key": number} for row in promoted.station_rows(step)))
+        rows.add(
+            "step_stations", *({**row, "step_key": number} for row in promoted.station_rows(step, state))
+        )
 
     def _patient(self, number: int) -> Document:
         family, _, family_own = self._random.choice(_FAMILY).partition("=")
         given, _, given_own = self._random.choice(_GIVEN).partition("=")
         # A number in the family name keeps prefixes as selective as in a directory of real names.
         name = {"Alphabetic": f"{family}{number % 9973:04}^{given}"}
+        if number <= MATCHES:
+            name["Alphabetic"] = f"{NAMES}{number:02}^{given}"
+        elif number in self._ward:
+            return self._person(number, {"Alphabetic": ward_name(number)})
         if family_own and given_own:
             name["Ideographic"] = f"{family_own}^{given_own}"
+        return self._person(number, name)
+
+    def _person(self, number: int, name: dict[str, str]) -> Document:
         born = dt.date(1926, 1, 1) + dt.timedelta(days=self._random.randrange(36_500))
         return {
             "00100010": element("PN", name),
@@ -130,16 +156,23 @@ class Hospital:
         }
 
     def _step(self, number: int) -> Document:
+        morning = dt.datetime.combine(DAY, dt.time(8))
+        if number <= MATCHES:
+            return self._scheduled(number, STATION, "CT", morning + dt.timedelta(minutes=15 * number))
+        if number <= 2 * MATCHES:
+            return self._scheduled(number, "PET1", RARE, morning + dt.timedelta(days=number % WEEK))
+        if number in self._ward:
+            return self._scheduled(number, WARD, "CR", morning + dt.timedelta(seconds=6 * number))
+        return self._any_step(number)
+
+    def _any_step(self, number: int) -> Document:
         modality = self._random.choices(list(_MODALITIES), list(_MODALITIES.values()))[0]
-        start = dt.datetime.combine(DAY, dt.time()) + dt.timedelta(days=self._random.randrange(-730, 60))
+        start = dt.datetime.combine(DAY, dt.time())
+        start += dt.timedelta(days=self._random.randrange(-730, -WEEK if modality == RARE else 60))
         start += dt.timedelta(hours=min(max(self._random.gauss(12, 3), 0), 23), minutes=number % 60)
         # About forty steps a scanner and day, whatever the size: a larger house has more scanners.
         scanners = max(1, self._steps * _MODALITIES[modality] // 100 // 790 // 40)
         return self._scheduled(number, f"{modality}{self._random.randrange(scanners)}", modality, start)
-
-    def _bench(self, number: int) -> Document:
-        start = dt.datetime.combine(DAY, dt.time(8)) + dt.timedelta(minutes=15 * number)
-        return self._scheduled(number, STATION, "CT", start)
 
     def _scheduled(self, number: int, station: str, modality: str, start: dt.datetime) -> Document:
         return {
@@ -161,11 +194,21 @@ def fill(url: str, steps: int, *, progress: bool = False) -> float:
             store.write_now(rows.write)
             if progress:
                 print(f"\r{min(number * _CHUNK, steps):,} of {steps:,}", end="", file=sys.stderr, flush=True)
+        store.write_now(_count_on)
     finally:
         store.close_now()
     if progress:
         print(file=sys.stderr)
     return time.perf_counter() - began
+
+
+def _count_on(tx: Transaction) -> None:
+    """Let PostgreSQL number what comes next after the keys that were given; SQLite does so by itself."""
+    if tx.connection.dialect.name == "postgresql":
+        for name in ("patients", "procedures", "steps"):
+            tx.connection.exec_driver_sql(
+                f"SELECT setval(pg_get_serial_sequence('{name}', 'key'), max(key)) FROM {name}"
+            )
 
 
 def main() -> None:

@@ -43,6 +43,11 @@ def orders(run: int, count: int) -> Iterator[bytes]:
         yield _order(run, n, patient, chosen).encode()
 
 
+def accession(run: int, n: int) -> str:
+    """Return the accession number of an order."""
+    return f"{chr(ord('A') + run)}{n:07}"
+
+
 def _order(run: int, n: int, patient: int, chosen: random.Random) -> str:
     person = random.Random(patient)  # the same one at every order
     name = f"{person.choice(_FAMILY)}{patient % 9973:04}^{person.choice(_GIVEN)}^^^^^L^A"

@@ -1,6 +1,6 @@
 """Orders a second, acknowledged after their commit, beside bare commits of the same bytes.
 
-    python benchmarks/orders.py [--turns 5] [--orders 4000] [--database URL]
+    python benchmarks/orders.py [--steps 1000000] [--runs 200] [--database sqlite]
 
 The broker, its client and this program are processes of their own.  Three things take turns, so that
 whatever else the machine does meets them all alike: eight connections that each send an order when the last
@@ -11,8 +11,6 @@ PostgreSQL).  Medians count.  Every order is another one, and all of them stay i
 
 from __future__ import annotations
 
-import argparse
-import os
 import sqlite3
 import statistics
 import subprocess
@@ -25,11 +23,17 @@ from pathlib import Path
 
 import servers
 from ordering import orders
+from processes import Costs
+from stage import Figures, Stage, alone, progress
 
 _CLIENT = Path(__file__).with_name("mllp_client.py")
 _MANY = 8  # connections
 _SHARE = 4  # of the orders of many connections one connection sends a quarter, and bare commits as many
-_ANYONE = {"systems": {"RIS": {"application": "RIS", "facility": "HOSP", "profile": "generic"}}}
+WARM_UP = 25
+"""The run whose orders do not count."""
+
+ANYONE = {"systems": {"RIS": {"application": "RIS", "facility": "HOSP", "profile": "generic"}}}
+"""Configuration: who the orders are from."""
 
 
 def sent(address: servers.Address, connections: int, run: int, count: int) -> float:
@@ -37,7 +41,7 @@ def sent(address: servers.Address, connections: int, run: int, count: int) -> fl
     host, port = address
     command = [sys.executable, str(_CLIENT), host, *map(str, (port, connections, run, count))]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    return count / float(done.stdout)
+    return count / float(done.stdout.split()[-1])
 
 
 def committed(rows: list[bytes], url: str, folder: Path) -> float:
@@ -69,51 +73,36 @@ def _postgresql(url: str, rows: list[bytes]) -> Iterator[None]:
             database.execute("INSERT INTO bare (raw) VALUES (%s)", (row,))
 
 
-def processor_time(process: int) -> float:
-    """Return the seconds a process has spent on the processors; 0 where /proc does not tell."""
-    try:
-        words = Path(f"/proc/{process}/stat").read_text("ascii").rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--turns", type=int, default=5, help="at most 12")
-    parser.add_argument("--orders", type=int, default=4_000, help="over eight connections, each turn")
-    parser.add_argument("--database", help="a database URL, instead of SQLite in a temporary folder")
-    options = parser.parse_args()
-    few = options.orders // _SHARE
-    many, one, bare, spent = [], [], [], []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        database = options.database or f"sqlite:///{folder / 'bench.db'}"
-        with servers.broker(folder, database, **_ANYONE) as doors:
-            process = int(doors["pid"][1])
-            sent(doors["hl7"], _MANY, 25, 200)  # warms up
-            for turn in range(min(options.turns, 12)):
-                before = processor_time(process)
-                many.append(sent(doors["hl7"], _MANY, 2 * turn, options.orders))
-                spent.append((processor_time(process) - before) * 1000 / options.orders)
-                one.append(sent(doors["hl7"], 1, 2 * turn + 1, few))
-                bare.append(committed(list(orders(2 * turn + 1, few)), database, folder))
-                print(f"\r{turn + 1} of {options.turns}", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    ratios = [ours / floor for ours, floor in zip(one, bare, strict=True)]
-    _tell("eight connections", many, "orders a second")
-    _tell("one connection", one, "orders a second")
-    _tell("bare commits", bare, "rows a second")
-    _tell("one connection / bare commits", ratios, "")
-    _tell("the broker's processor time, eight", spent, "ms an order")
-
-
-def _tell(what: str, found: list[float], unit: str) -> None:
-    low, high = min(found), max(found)
-    print(f"{what:36} median {statistics.median(found):9.2f}   {low:9.2f} to {high:9.2f}   {unit}")
+def measure(stage: Stage) -> Figures:
+    """Return orders and rows a second, and what an order costs the broker (ms)."""
+    count = stage.some(4_000, 80)
+    few, turns = count // _SHARE, stage.some(5)
+    many, one, bare = [], [], []
+    with (
+        stage.copy() as database,
+        tempfile.TemporaryDirectory(dir=stage.folder) as folder,
+        servers.broker(stage.folder, database, **ANYONE) as broker,
+    ):
+        costs = Costs(broker.process, stage.house.processor_time)
+        sent(broker.hl7, _MANY, WARM_UP, stage.some(200, 20))
+        grown = 0.0
+        for turn in range(turns):
+            before = stage.house.size(database)
+            with costs.of(lambda: count):
+                many.append(sent(broker.hl7, _MANY, 2 * turn, count))
+            grown += stage.house.size(database) - before
+            one.append(sent(broker.hl7, 1, 2 * turn + 1, few))
+            bare.append(committed(list(orders(2 * turn + 1, few)), database, Path(folder)))
+            progress(turn + 1, turns)
+    return {
+        "eight connections": statistics.median(many),
+        "one connection": statistics.median(one),
+        "bare commits": statistics.median(bare),
+        "one connection / bare": statistics.median(a / b for a, b in zip(one, bare, strict=True)),
+        "bytes an order": grown / (turns * count),
+        **costs.figures(),
+    }
 
 
 if __name__ == "__main__":
-    main()
+    alone(measure, __doc__)

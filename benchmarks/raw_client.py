@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 from pydicom.dataset import Dataset
-from pynetdicom.dimse_messages import C_FIND_RQ
+from pynetdicom.dimse_messages import C_FIND_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.dsutils import encode
 from pynetdicom.pdu import A_ASSOCIATE_RQ, A_RELEASE_RQ
@@ -48,6 +48,15 @@ class Recorded:
 
 def script(calling: str, called: str, keys: Dataset) -> Script:
     """Make the bytes of an association that asks for *keys*."""
+    request = C_FIND()
+    request.MessageID, request.AffectedSOPClassUID, request.Priority = 1, WORKLIST, 2
+    request.Identifier = encoded(keys)
+    find = message(C_FIND_RQ(), request)
+    return Script(associate(calling, called, WORKLIST), find, A_RELEASE_RQ().encode())
+
+
+def associate(calling: str, called: str, sop_class: str) -> bytes:
+    """Make an A-ASSOCIATE-RQ for one presentation context, number 1, in implicit VR."""
     primitive = A_ASSOCIATE()
     primitive.application_context_name = "1.2.840.10008.3.1.1.1"
     primitive.calling_ae_title, primitive.called_ae_title = calling, called
@@ -55,19 +64,24 @@ def script(calling: str, called: str, keys: Dataset) -> Script:
     length.maximum_length_received = 65536
     implementation.implementation_class_uid = "1.2.3.4"
     primitive.user_information = [length, implementation]
-    context = build_context(WORKLIST, IMPLICIT_LE)
+    context = build_context(sop_class, IMPLICIT_LE)
     context.context_id = 1
     primitive.presentation_context_definition_list = [context]
-    associate = A_ASSOCIATE_RQ()
-    associate.from_primitive(primitive)
-    request = C_FIND()
-    request.MessageID, request.AffectedSOPClassUID, request.Priority = 1, WORKLIST, 2
-    request.Identifier = BytesIO(encode(keys, True, True) or b"")
-    message = C_FIND_RQ()
-    message.primitive_to_message(request)
-    values = [value for pdata in message.encode_msg(1, 65536) for value in pdata.presentation_data_value_list]
-    find = b"".join(_p_data(context_id, value) for context_id, value in values)
-    return Script(associate.encode(), find, A_RELEASE_RQ().encode())
+    request = A_ASSOCIATE_RQ()
+    request.from_primitive(primitive)
+    return request.encode()
+
+
+def encoded(attributes: Dataset) -> BytesIO:
+    """Return a data set as pynetdicom's primitives want it."""
+    return BytesIO(encode(attributes, True, True) or b"")
+
+
+def message(kind: DIMSEMessage, primitive: object) -> bytes:
+    """Make the P-DATA-TF PDUs of a request on presentation context 1."""
+    kind.primitive_to_message(primitive)  # type: ignore[arg-type]  # its type names no base
+    values = [value for pdata in kind.encode_msg(1, 65536) for value in pdata.presentation_data_value_list]
+    return b"".join(_p_data(context_id, value) for context_id, value in values)
 
 
 def _p_data(context_id: int, value: bytes) -> bytes:
@@ -80,7 +94,7 @@ def whole_association(address: tuple[str, int], said: Script) -> int:
         stream = opened(connection, said)
         found = query(connection, stream, said)
         connection.sendall(said.release)
-        if _pdu(stream)[0] != 6:
+        if pdu(stream)[0] != 6:
             raise RuntimeError("the release was not confirmed")
         return found
 
@@ -90,7 +104,7 @@ def opened(connection: socket.socket, said: Script) -> BinaryIO:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     stream = connection.makefile("rb", buffering=1 << 16)
     connection.sendall(said.associate)
-    if _pdu(stream)[0] != 2:
+    if pdu(stream)[0] != 2:
         raise RuntimeError("the association was refused")
     return stream
 
@@ -100,10 +114,10 @@ def query(connection: socket.socket, stream: BinaryIO, said: Script) -> int:
     connection.sendall(said.find)
     pendings = 0
     while True:
-        kind, body = _pdu(stream)
+        kind, body = pdu(stream)
         if kind != 4:
             raise RuntimeError(f"unexpected PDU {kind}")
-        for status in _statuses(body):
+        for status in statuses(body):
             if status not in (0xFF00, 0xFF01):
                 if status != 0:
                     raise RuntimeError(f"the query failed with {status:04X}")
@@ -111,7 +125,8 @@ def query(connection: socket.socket, stream: BinaryIO, said: Script) -> int:
             pendings += 1
 
 
-def _pdu(stream: BinaryIO) -> tuple[int, bytes]:
+def pdu(stream: BinaryIO) -> tuple[int, bytes]:
+    """Read a PDU; return its type and its body."""
     header = stream.read(6)
     if len(header) < 6:
         raise RuntimeError("the connection was closed")
@@ -119,7 +134,7 @@ def _pdu(stream: BinaryIO) -> tuple[int, bytes]:
     return kind, stream.read(length)
 
 
-def _statuses(body: bytes) -> list[int]:
+def statuses(body: bytes) -> list[int]:
     """Return the status of each command set in a P-DATA-TF; data fragments are passed over."""
     found, position = [], 0
     while position < len(body):
@@ -136,16 +151,16 @@ def record(address: tuple[str, int], said: Script) -> Recorded:
     with socket.create_connection(address, timeout=30) as connection:
         stream = connection.makefile("rb")
         connection.sendall(said.associate)
-        accept = _octets(*_pdu(stream))
+        accept = _octets(*pdu(stream))
         connection.sendall(said.find)
         responses = b""
         while True:
-            kind, body = _pdu(stream)
+            kind, body = pdu(stream)
             responses += _octets(kind, body)
-            if 0 in _statuses(body):
+            if 0 in statuses(body):
                 break
         connection.sendall(said.release)
-        return Recorded(accept, responses, _octets(*_pdu(stream)), _count_pdus(said.find))
+        return Recorded(accept, responses, _octets(*pdu(stream)), _count_pdus(said.find))
 
 
 def _octets(kind: int, body: bytes) -> bytes:
