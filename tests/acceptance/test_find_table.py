@@ -173,7 +173,7 @@ def test_the_examples_are_answered_as_by_wlmscpfs(
     pairs = witnessed(client)
     cells = {example.id: _agreement(example, pairs[example.id], item_numbers) for example in example_list}
 
-    assert [name for name, cell in cells.items() if cell == "?"] == []
+    assert {name: pairs[name] for name, cell in cells.items() if cell == "?"} == {}
     assert all(example.why for example in example_list if cells[example.id] == "≠")
 
 
